@@ -1,0 +1,98 @@
+//! Fields of kernel structures that the kernel half reads, each with the name of the frozen global
+//! that holds its offset.
+//!
+//! rustc emits no CO-RE relocations. Instead the user half looks every field up in the BTF of the
+//! running kernel before it loads the programs and writes the offset, in bytes, into a global of
+//! `.rodata`; the verifier then sees a constant. [`ABSENT`] stands for a field that this kernel does
+//! not have.
+
+/// Offset of a field that the running kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Where a field is to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name of the global in the kernel half.
+    pub global: &'static str,
+    /// The structure, by its name in C.
+    pub structure: &'static str,
+    /// The member, nested ones through dots.
+    pub member: &'static str,
+    /// Whether the programs cannot work without it.
+    pub required: bool,
+}
+
+/// Calls `$with!` with every field: `NAME = structure.member, required or optional;`.
+#[macro_export]
+macro_rules! for_each_field {
+    ($with:ident) => {
+        $with! {
+            TASK_PID = task_struct."pid", required;
+            TASK_TGID = task_struct."tgid", required;
+            TASK_GROUP_LEADER = task_struct."group_leader", required;
+            TASK_REAL_PARENT = task_struct."real_parent", required;
+            TASK_START = task_struct."start_boottime", required;
+            TASK_MM = task_struct."mm", required;
+            TASK_FS = task_struct."fs", required;
+            TASK_FILES = task_struct."files", required;
+            TASK_CRED = task_struct."cred", required;
+            TASK_CGROUPS = task_struct."cgroups", required;
+            TASK_EXIT_CODE = task_struct."exit_code", required;
+            TASK_STATUS = task_struct."thread_info.status", required;
+            TASK_SIGNAL = task_struct."signal", required;
+            SIGNAL_LIVE = signal_struct."live", required;
+            CRED_UID = cred."uid", required;
+            MM_ARG_START = mm_struct."arg_start", required;
+            MM_ARG_END = mm_struct."arg_end", required;
+            MM_EXE_FILE = mm_struct."exe_file", required;
+            FS_PWD = fs_struct."pwd", required;
+            FILES_FDT = files_struct."fdt", required;
+            FDT_FD = fdtable."fd", required;
+            FDT_MAX_FDS = fdtable."max_fds", required;
+            FILE_PATH = file."f_path", required;
+            FILE_INODE = file."f_inode", required;
+            FILE_MODE = file."f_mode", required;
+            PATH_MNT = path."mnt", required;
+            PATH_DENTRY = path."dentry", required;
+            DENTRY_PARENT = dentry."d_parent", required;
+            DENTRY_NAME = dentry."d_name", required;
+            QSTR_NAME = qstr."name", required;
+            QSTR_LEN = qstr."len", required;
+            VFSMOUNT_ROOT = vfsmount."mnt_root", required;
+            MOUNT_MNT = mount."mnt", required;
+            MOUNT_PARENT = mount."mnt_parent", required;
+            MOUNT_MOUNTPOINT = mount."mnt_mountpoint", required;
+            INODE_INO = inode."i_ino", required;
+            INODE_NLINK = inode."i_nlink", required;
+            INODE_SB = inode."i_sb", required;
+            SB_DEV = super_block."s_dev", required;
+            BPRM_FILE = linux_binprm."file", required;
+            CSS_SET_DFL_CGRP = css_set."dfl_cgrp", required;
+            CGROUP_KN = cgroup."kn", required;
+            KERNFS_NAME = kernfs_node."name", required;
+            KERNFS_PARENT = kernfs_node."__parent", optional;
+            KERNFS_PARENT_OLD = kernfs_node."parent", optional;
+            PT_REGS_ORIG_AX = pt_regs."orig_ax", required;
+            URING_OPCODE = io_kiocb."opcode", required;
+            URING_RESULT = io_kiocb."cqe.res", required;
+            URING_COMMAND = io_kiocb."cmd", required;
+            URING_OPEN_SLOT = io_open."file_slot", required;
+        }
+    };
+}
+
+macro_rules! table {
+    ($($global:ident = $structure:ident . $member:literal, $need:ident;)*) => {
+        /// Every field.
+        pub const FIELDS: &[Field] = &[$(Field {
+            global: stringify!($global),
+            structure: stringify!($structure),
+            member: $member,
+            required: table!(@ $need),
+        }),*];
+    };
+    (@ required) => { true };
+    (@ optional) => { false };
+}
+
+for_each_field!(table);

@@ -1,0 +1,329 @@
+//! Which lists is this object in? Look-ups whose number depends on the length of a path and not on the
+//! number of rules. Each finds a class at most, and the bits of all of them are added together.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{Global, btf_maps::lpm_trie::Key, helpers::bpf_loop};
+use monitor_common::{
+    counter::Miss,
+    plan::{
+        AUTOMATA, AUX_WORDS, Automaton, BACKWARD, Bits, CELLS, CLASSES, FORWARD, Header, Literal, LiteralKey,
+        RANGE_LEAD_BITS, RULE_WORDS, Range, STATES, Space, UserKey, hash_start, hash_step, header_flag,
+        literal_flag, row,
+    },
+};
+
+use crate::{
+    maps,
+    miss::Missed,
+    scratch::{PATH_BUFFER, PathBuffer},
+};
+
+/// Drawn by the daemon: see [`hash_start`].
+#[unsafe(no_mangle)]
+pub(crate) static HASH_SECRET: Global<u64> = Global::new(0);
+
+const END: u32 = PATH_BUFFER as u32;
+const MASK: u32 = END - 1;
+
+/// The plan in force, for the length of one hook.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) bank: u32,
+    pub(crate) header: &'static Header,
+}
+
+/// The plan in force.
+#[inline(always)]
+pub(crate) fn plan() -> Missed<Plan> {
+    let bank = *maps::ACTIVE.get(0).ok_or(Miss::NoPlan)?;
+    let header = maps::PLANS.get(bank).ok_or(Miss::NoPlan)?;
+    if header.serial == 0 {
+        return Err(Miss::NoPlan);
+    }
+    Ok(Plan { bank, header })
+}
+
+/// A path being read, byte by byte, from its first to its last: everything that is wanted of it is
+/// gathered on the one way.
+///
+/// It lies in the scratch and not on the stack for the verifier's sake, which follows every value on a
+/// stack and none in a map: here the state after a byte is no new state to it.
+#[repr(C)]
+pub(crate) struct Scan {
+    /// Hash from the first byte on.
+    whole: u64,
+    /// Hash from the home directory on, while there is one.
+    rest: u64,
+    /// Hash of the last component.
+    name: u64,
+    /// Hash from the last dot of the last component on.
+    suffix: u64,
+    /// Byte after the outermost home directory, 0 for none yet.
+    home: u32,
+    /// Not 0 where the next slash ends a home directory.
+    home_next: u32,
+    /// The last slash.
+    slash: u32,
+    /// The last dot of the last component, 0 for none.
+    dot: u32,
+    /// State of the forward automaton over the whole path.
+    state: u32,
+    /// The same from the home directory on.
+    home_state: u32,
+}
+
+/// What does not change while a path is read.
+#[repr(C)]
+struct Reader {
+    scan: *mut Scan,
+    buffer: *mut PathBuffer,
+    bits: *mut Bits,
+    automaton: *const Automaton,
+    bank: u32,
+    shift: u32,
+    /// First byte.
+    from: u32,
+}
+
+/// Adds the bits of every list that the path in the buffer, from `start`, is in.
+///
+/// The parts are functions of their own because a program has 512 bytes of stack for all its calls.
+#[inline(always)]
+pub(crate) fn path(plan: &Plan, at: Place, start: u32, space: Space) {
+    forward(plan, &at, start, space);
+    if plan.header.flags & header_flag::BACKWARD != 0 && matches!(space, Space::Absolute) {
+        backward(plan, &at, start);
+    }
+}
+
+#[inline(never)]
+fn forward(plan: &Plan, at: &Place, start: u32, space: Space) {
+    let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, FORWARD)) else { return };
+    let shift = u32::from(plan.header.shifts[FORWARD as usize]) & 15;
+    let Place { scan, buffer, bits } = *at;
+    let mut reader = Reader { scan, buffer, bits, automaton, bank: plan.bank, shift, from: start };
+    let mut state = 0;
+    if plan.header.flags & header_flag::FORWARD != 0 {
+        state = automaton.start;
+        if matches!(space, Space::Cgroup) {
+            state = next(automaton, state, shift, b'@');
+        }
+    }
+    // SAFETY: a claimed slot.
+    unsafe {
+        // Field by field: the whole at once would be put together on the stack first.
+        (*scan).whole = hash_start(HASH_SECRET.load(), space);
+        (*scan).home = 0;
+        (*scan).home_next = 0;
+        (*scan).slash = start;
+        (*scan).dot = 0;
+        (*scan).state = state;
+        (*scan).home_state = 0;
+        // The callback takes a `Reader`, which outlives the call.
+        bpf_loop(END - start, scan_byte as *mut c_void, (&raw mut reader).cast(), 0);
+    }
+    finish(&reader, plan.header.flags);
+}
+
+/// Where a path is, and where what is found out about it goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) scan: *mut Scan,
+    pub(crate) buffer: *mut PathBuffer,
+    pub(crate) bits: *mut Bits,
+}
+
+/// One byte, the `index`th. The loop takes bytes singly: a longer step would be verified once for every
+/// way to leave it.
+extern "C" fn scan_byte(index: u32, reader: *mut Reader) -> i64 {
+    // SAFETY: `bpf_loop` passes the `Reader` that it was given, whose parts lie in a claimed slot and a
+    // live map value.
+    let (reader, scan, automaton) =
+        unsafe { (&*reader, &mut *(*reader).scan, &*(*reader).automaton) };
+    let at = reader.from + index;
+    let secret = HASH_SECRET.load();
+    // SAFETY: masked to the buffer.
+    let byte = unsafe { (*reader.buffer).0[(at & MASK) as usize] };
+    if byte == b'/' {
+        component_ends(reader, at);
+        scan.slash = at;
+        scan.dot = 0;
+        scan.name = hash_start(secret, Space::Name);
+    } else {
+        scan.name = hash_step(scan.name, secret, byte);
+        if byte == b'.' {
+            scan.dot = at;
+            scan.suffix = hash_start(secret, Space::Suffix);
+        }
+        scan.suffix = hash_step(scan.suffix, secret, byte);
+    }
+    scan.whole = hash_step(scan.whole, secret, byte);
+    if scan.home != 0 {
+        scan.rest = hash_step(scan.rest, secret, byte);
+    }
+    if scan.state != 0 {
+        scan.state = next(automaton, scan.state, reader.shift, byte);
+    }
+    if scan.home_state != 0 {
+        scan.home_state = next(automaton, scan.home_state, reader.shift, byte);
+    }
+    0
+}
+
+/// At a slash: everything before it is a directory that the object is below.
+#[inline(never)]
+fn component_ends(reader: &Reader, at: u32) {
+    if at == reader.from {
+        return; // the root: what is below it is everything
+    }
+    // SAFETY: a claimed slot, and a live map value.
+    let (scan, automaton) = unsafe { (&mut *reader.scan, &*reader.automaton) };
+    if scan.home != 0
+        && at != scan.home
+        && let Some(literal) = literal(reader, scan.rest, scan.home, at)
+    {
+        add(reader.bank, literal.below, reader.bits);
+    }
+    let mut is_home = scan.home_next;
+    scan.home_next = 0;
+    if let Some(literal) = literal(reader, scan.whole, reader.from, at) {
+        add(reader.bank, literal.below, reader.bits);
+        is_home |= literal.flags & literal_flag::HOME;
+        scan.home_next = literal.flags & literal_flag::HOMES;
+    }
+    if is_home != 0 && scan.home == 0 {
+        scan.home = at;
+        scan.rest = hash_start(HASH_SECRET.load(), Space::Home);
+        if reader.shift != 0 {
+            scan.home_state = next(automaton, automaton.start, reader.shift, b'~');
+        }
+    }
+}
+
+/// Behind the last byte: the object itself.
+#[inline(never)]
+fn finish(reader: &Reader, flags: u32) {
+    // SAFETY: as in `component_ends`.
+    let (scan, automaton) = unsafe { (&*reader.scan, &*reader.automaton) };
+    exact(reader, scan.whole, reader.from);
+    if scan.home != 0 {
+        exact(reader, scan.rest, scan.home);
+    }
+    if flags & header_flag::NAMES != 0 {
+        exact(reader, scan.name, scan.slash + 1);
+    }
+    if flags & header_flag::SUFFIXES != 0 && scan.dot != 0 {
+        exact(reader, scan.suffix, scan.dot);
+    }
+    accept(reader.bank, automaton, scan.state, reader.bits);
+    accept(reader.bank, automaton, scan.home_state, reader.bits);
+}
+
+#[inline(never)]
+fn exact(reader: &Reader, hash: u64, from: u32) {
+    if let Some(literal) = literal(reader, hash, from, END) {
+        add(reader.bank, literal.exact, reader.bits);
+    }
+}
+
+#[inline(always)]
+fn literal(reader: &Reader, hash: u64, from: u32, to: u32) -> Option<Literal> {
+    let key = LiteralKey { hash, len: to - from, bank: reader.bank };
+    // SAFETY: user space writes only to the bank that is not in force; the value is copied at once.
+    unsafe { maps::LITERALS.get(key) }.copied()
+}
+
+/// Adds the bits of a class.
+#[inline(never)]
+fn add(bank: u32, class: u32, bits: *mut Bits) {
+    if class == 0 {
+        return;
+    }
+    let Some(class) = maps::CLASSES.get(row(bank, CLASSES, class)) else { return };
+    // SAFETY: `bits` lies in a claimed scratch slot.
+    unsafe {
+        for word in 0..RULE_WORDS {
+            (*bits).rules[word] |= class.rules[word];
+        }
+        for word in 0..AUX_WORDS {
+            (*bits).aux[word] |= class.aux[word];
+        }
+    }
+}
+
+/// A step of an automaton.
+#[inline(always)]
+fn next(automaton: &Automaton, state: u32, shift: u32, byte: u8) -> u32 {
+    let class = u32::from(automaton.classes[byte as usize]);
+    let cell = ((state << (shift & 15)) + class) as usize & (CELLS - 1);
+    u32::from(automaton.cells[cell])
+}
+
+#[inline(always)]
+fn accept(bank: u32, automaton: &Automaton, state: u32, bits: *mut Bits) {
+    let class = automaton.accept[state as usize & (STATES - 1)];
+    add(bank, u32::from(class), bits);
+}
+
+#[inline(never)]
+fn backward(plan: &Plan, at: &Place, start: u32) {
+    let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, BACKWARD)) else { return };
+    let shift = u32::from(plan.header.shifts[BACKWARD as usize]) & 15;
+    let Place { scan, buffer, bits } = *at;
+    let mut reader = Reader { scan, buffer, bits, automaton, bank: plan.bank, shift, from: start };
+    // SAFETY: a claimed slot; the callback takes a `Reader`, which outlives the call.
+    unsafe {
+        (*scan).state = automaton.start;
+        bpf_loop(END - start, back_byte as *mut c_void, (&raw mut reader).cast(), 0);
+        accept(plan.bank, automaton, (*scan).state, bits);
+    }
+}
+
+/// The `index`th byte from the end.
+extern "C" fn back_byte(index: u32, reader: *mut Reader) -> i64 {
+    // SAFETY: as in `scan_byte`.
+    unsafe {
+        let reader = &*reader;
+        let byte = (*reader.buffer).0[(MASK.wrapping_sub(index) & MASK) as usize];
+        let state = next(&*reader.automaton, (*reader.scan).state, reader.shift, byte);
+        (*reader.scan).state = state;
+        i64::from(state == 0)
+    }
+}
+
+/// Adds the bits of every list that a peer is in.
+#[inline(always)]
+pub(crate) fn peer(plan: &Plan, bits: *mut Bits, address: &[u8; 16], port: u16, protocol: u8) {
+    let flags = plan.header.flags;
+    let port = port.to_be_bytes();
+    if flags & header_flag::PROTOCOL_PORT != 0 {
+        range(plan.bank, bits, address, port, protocol);
+    }
+    if flags & header_flag::PROTOCOL != 0 {
+        range(plan.bank, bits, address, [0; 2], protocol);
+    }
+    if flags & header_flag::PORT != 0 {
+        range(plan.bank, bits, address, port, 0);
+    }
+    if flags & header_flag::ADDRESS != 0 {
+        range(plan.bank, bits, address, [0; 2], 0);
+    }
+}
+
+#[inline(never)]
+fn range(bank: u32, bits: *mut Bits, address: &[u8; 16], port: [u8; 2], protocol: u8) {
+    let range = Range { bank: bank as u8, protocol, port, address: *address };
+    if let Some(class) = maps::RANGES.get(&Key::new(RANGE_LEAD_BITS + 128, range)) {
+        add(bank, *class, bits);
+    }
+}
+
+/// Adds the bits of the signs that a user is.
+#[inline(always)]
+pub(crate) fn user(plan: &Plan, bits: *mut Bits, uid: u32) {
+    // SAFETY: as in `literal`.
+    if let Some(class) = unsafe { maps::USERS.get(UserKey { uid, bank: plan.bank }) } {
+        add(plan.bank, *class, bits);
+    }
+}

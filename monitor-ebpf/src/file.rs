@@ -1,0 +1,188 @@
+//! Opens: read and write, judged by the file that was opened.
+//!
+//! On the react tier the hook is the exit of the system calls of the open family. The file is taken from
+//! the descriptor that the call returns, never from the name that was passed; what is refused there is
+//! refused by ending the process before it can use the descriptor.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use monitor_common::{
+    Act, Verdict,
+    counter::Miss,
+    file::{File, Origin},
+    plan::{Bits, Mask, Space},
+    record::{Decision, Kind},
+    tag::Tag,
+};
+
+use crate::{
+    classify::{self, Plan},
+    emit::{self, Draft},
+    field::{self, Address},
+    lifecycle::identity,
+    miss::{self, Missed},
+    path,
+    scratch::{self, PATH_BUFFER, Scratch},
+    task, verdict,
+};
+
+/// `FMODE_READ`, include/linux/fs.h.
+const MODE_READ: u32 = 1;
+/// `FMODE_WRITE`, include/linux/fs.h.
+const MODE_WRITE: u32 = 2;
+/// `TS_COMPAT`, arch/x86/include/asm/thread_info.h: the call came by a 32-bit gate.
+const STATUS_COMPAT: u32 = 2;
+/// `__X32_SYSCALL_BIT`, arch/x86/include/uapi/asm/unistd.h.
+const X32: u64 = 0x4000_0000;
+
+/// open, creat, openat, openat2, `open_by_handle_at` by their 64-bit numbers.
+const fn opens(number: u64) -> bool {
+    matches!(number, 2 | 85 | 257 | 437 | 304)
+}
+
+/// The same by their 32-bit numbers.
+const fn opens_compat(number: u64) -> bool {
+    matches!(number, 5 | 8 | 295 | 437 | 342)
+}
+
+/// Runs for every system call of the host: numbers first.
+///
+/// proto: `void sys_exit(struct pt_regs *regs, long ret)`
+#[btf_tracepoint(function = "sys_exit")]
+pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    let regs: *const u8 = ctx.arg(0);
+    // SAFETY: the registers of the call.
+    let number = unsafe { field::load::<u64>(regs, &field::PT_REGS_ORIG_AX) } & !X32;
+    if !opens(number) && !opens_compat(number) {
+        return 0;
+    }
+    let result: i64 = ctx.arg(1);
+    if result < 0 {
+        return 0;
+    }
+    let task = task::current();
+    // SAFETY: a task.
+    let status: u32 = unsafe { field::load(task, &field::TASK_STATUS) };
+    if (status & STATUS_COMPAT != 0) != opens_compat(number) && number != 437 {
+        return 0;
+    }
+    let Some(tag) = task::tag(task) else { return 0 };
+    opened(&tag, task as Address, result as u32, Origin::Call);
+    0
+}
+
+/// Judges what is behind a descriptor of a task.
+#[inline(always)]
+pub(crate) fn opened(tag: &Tag, task: Address, descriptor: u32, origin: Origin) {
+    judge(tag, origin, file_of(task, descriptor));
+}
+
+/// Judges an open whose file cannot be found: both acts, and unknown.
+#[inline(always)]
+pub(crate) fn opened_unknown(tag: &Tag, origin: Origin, why: Miss) {
+    judge(tag, origin, Err(why));
+}
+
+#[inline(never)]
+fn judge(tag: &Tag, origin: Origin, file: Missed<Address>) {
+    let Ok(plan) = classify::plan() else {
+        miss::note(Miss::NoPlan);
+        return;
+    };
+    let plan = &plan;
+    let mode = match file.and_then(|file| field::read::<u32>(file, &field::FILE_MODE)) {
+        Ok(mode) => mode,
+        Err(why) => {
+            miss::note(why);
+            MODE_READ | MODE_WRITE
+        }
+    };
+    let nothing = Mask::default();
+    let reads = if mode & MODE_READ != 0 { verdict::holding(plan, tag, Act::Read) } else { nothing };
+    let writes = if mode & MODE_WRITE != 0 { verdict::holding(plan, tag, Act::Write) } else { nothing };
+    if verdict::is_empty(&reads) && verdict::is_empty(&writes) {
+        return;
+    }
+    let open = Open { plan, tag, origin, file };
+    verdict::with_scratch((), |scratch| open.settle(scratch, &reads, &writes));
+}
+
+/// `task->files->fdt->fd[descriptor]`
+#[inline(always)]
+fn file_of(task: Address, descriptor: u32) -> Missed<Address> {
+    let files: Address = field::read(task, &field::TASK_FILES)?;
+    let table: Address = field::read(files, &field::FILES_FDT)?;
+    let length: u32 = field::read(table, &field::FDT_MAX_FDS)?;
+    if descriptor >= length {
+        return Err(Miss::ObjectUnreadable);
+    }
+    let slots: Address = field::read(table, &field::FDT_FD)?;
+    // SAFETY: the helper checks the address.
+    let file = unsafe {
+        aya_ebpf::helpers::bpf_probe_read_kernel((slots + u64::from(descriptor) * 8) as *const Address)
+    };
+    match file {
+        Ok(file) if file != 0 => Ok(file),
+        _ => Err(Miss::ObjectUnreadable),
+    }
+}
+
+/// One open.
+struct Open<'a> {
+    plan: &'a Plan,
+    tag: &'a Tag,
+    origin: Origin,
+    file: Missed<Address>,
+}
+
+impl Open<'_> {
+    /// Both acts of one open; the stronger verdict is carried out, each that is hit is reported.
+    #[inline(always)]
+    fn settle(&self, scratch: *mut Scratch, reads: &Mask, writes: &Mask) {
+        let place = scratch::object(scratch);
+        // SAFETY: a claimed slot.
+        unsafe { *place.bits = Bits::default() };
+        let path_of = |file| path::of(place.buffer, field::within(file, &field::FILE_PATH));
+        let start = self.file.and_then(path_of);
+        match start {
+            Ok(start) => classify::path(self.plan, place, start, Space::Absolute),
+            Err(why) if self.file.is_ok() => miss::note(why),
+            Err(_) => {} // noted where it was found out
+        }
+        self.act(scratch, Act::Read, reads, start);
+        self.act(scratch, Act::Write, writes, start);
+    }
+
+    #[inline(always)]
+    fn act(&self, scratch: *mut Scratch, act: Act, holding: &Mask, start: Missed<u32>) {
+        if verdict::is_empty(holding) {
+            return;
+        }
+        let decision = match start {
+            Ok(_) => verdict::of(self.plan, holding, scratch),
+            Err(_) => verdict::of_unknown(self.plan, holding),
+        };
+        if decision.done == Verdict::Allow as u8 {
+            return;
+        }
+        verdict::carry_out(&decision);
+        self.record(scratch, act, &decision, start.unwrap_or(PATH_BUFFER as u32));
+    }
+
+    #[inline(never)]
+    fn record(&self, scratch: *mut Scratch, act: Act, decision: &Decision, start: u32) {
+        let mut draft = Draft::new::<File>(scratch);
+        let mut path_len = 0;
+        if start < PATH_BUFFER as u32 {
+            let start = start & (PATH_BUFFER as u32 - 1); // what the verifier can follow
+            // SAFETY: a claimed slot; masked to the buffer.
+            let from = unsafe { (&raw const (*scratch).path).cast::<u8>().add(start as usize) };
+            path_len = draft.kernel_bytes(from, PATH_BUFFER as u32 - start);
+        }
+        let inode = self.file.and_then(|file| field::read::<Address>(file, &field::FILE_INODE));
+        let (device, inode) = identity(inode.unwrap_or(0));
+        let header = emit::header(Kind::File, self.tag, self.plan.header.serial);
+        let decision = *decision;
+        let body = File { inode, device, act: act as u32, decision, origin: self.origin as u32, path_len };
+        draft.send(header, body);
+    }
+}

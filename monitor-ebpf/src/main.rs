@@ -1,0 +1,43 @@
+//! Driftwatch's kernel half. Read it in this order:
+//!
+//! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`file`], [`uring`], [`net`];
+//! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`classify`] which
+//!    lists is it in, [`verdict`] what is to be done;
+//! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
+//! 4. what all of them stand on: [`field`] offsets, [`scratch`] memory, [`maps`], [`atomic`].
+//!
+//! A hook filters first and reserves last. For a task of no session it does one look-up and returns.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod lifecycle;
+
+mod file;
+mod net;
+mod uring;
+
+mod classify;
+mod path;
+mod task;
+mod verdict;
+
+mod emit;
+mod miss;
+
+mod atomic;
+mod field;
+mod maps;
+mod scratch;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The kernel lets only GPL-compatible programs use the helpers that read kernel memory; the sources
+/// are also under the MIT licence.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,179 @@
+//! What is this file called? A walk from a dentry up to the root of the mount tree, past every mount on
+//! the way.
+//!
+//! The name is what the file system holds, not what anybody asked for: symbolic links, `..`, and names
+//! under `/proc/self/root` are gone. The root is that of the mount tree and not the process's: `chroot`
+//! changes nothing. What has been deleted has its last name, without a mark.
+//!
+//! A path is built from its last component back, so it stands at the end of its buffer: bytes
+//! `start..PATH_BUFFER` of a [`PathBuffer`].
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_loop, generated::bpf_probe_read_kernel as copy};
+use monitor_common::{counter::Miss, record::PATH_COMPONENTS};
+
+use crate::{
+    field::{self, Address},
+    miss::Missed,
+    scratch::{NAME_ROOM, PATH_BUFFER, PathBuffer},
+};
+
+const MASK: u32 = PATH_BUFFER as u32 - 1;
+
+/// Where a walk has come to. It lives on the stack of whoever called `bpf_loop`.
+#[repr(C)]
+struct Walk {
+    buffer: *mut PathBuffer,
+    dentry: Address,
+    /// The `struct mount` around `vfsmount`, or 0 in a hierarchy without mounts (kernfs).
+    mount: Address,
+    /// First byte written so far.
+    at: u32,
+    state: u32,
+}
+
+/// [`Walk::state`]: there is more above.
+const GOING: u32 = 0;
+/// [`Walk::state`]: the root was reached.
+const DONE: u32 = 1;
+/// [`Walk::state`]: there is no more room.
+const TOO_LONG: u32 = 2;
+/// [`Walk::state`]: the structures could not be read.
+const UNREADABLE: u32 = 3;
+
+/// Writes the path of a `struct path` into the buffer; returns the first byte of it.
+#[inline(never)]
+pub(crate) fn of(buffer: *mut PathBuffer, path: Address) -> Missed<u32> {
+    let vfsmount: Address = field::read(path, &field::PATH_MNT)?;
+    let walk = Walk {
+        buffer,
+        dentry: field::read(path, &field::PATH_DENTRY)?,
+        mount: vfsmount - u64::from(field::MOUNT_MNT.load()),
+        at: PATH_BUFFER as u32,
+        state: GOING,
+    };
+    run(walk, up_a_dentry as *mut c_void)
+}
+
+/// The same for a `struct kernfs_node`, such as a cgroup's.
+#[inline(always)]
+pub(crate) fn of_kernfs(buffer: *mut PathBuffer, node: Address) -> Missed<u32> {
+    let walk = Walk { buffer, dentry: node, mount: 0, at: PATH_BUFFER as u32, state: GOING };
+    run(walk, up_a_node as *mut c_void)
+}
+
+#[inline(always)]
+fn run(mut walk: Walk, step: *mut c_void) -> Missed<u32> {
+    // Each mount point on the way takes a step without a component.
+    let steps = 2 * PATH_COMPONENTS as u32;
+    // SAFETY: `step` is one of the two callbacks below, which take a `Walk`; it outlives the call.
+    unsafe { bpf_loop(steps, step, (&raw mut walk).cast(), 0) };
+    match walk.state {
+        DONE if walk.at == PATH_BUFFER as u32 => slash(&mut walk),
+        DONE => Ok(walk.at),
+        UNREADABLE => Err(Miss::ObjectUnreadable),
+        _ => Err(Miss::PathTooLong),
+    }
+}
+
+/// The root itself has no component: its path is one slash.
+#[inline(always)]
+fn slash(walk: &mut Walk) -> Missed<u32> {
+    let at = PATH_BUFFER as u32 - 1;
+    // SAFETY: within the buffer of a claimed slot.
+    unsafe { (*walk.buffer).0[at as usize] = b'/' };
+    Ok(at)
+}
+
+/// One step of the walk: a component, or across a mount point. Non-zero ends the loop.
+extern "C" fn up_a_dentry(_step: u32, walk: *mut Walk) -> i64 {
+    // SAFETY: `bpf_loop` passes the `Walk` that it was given.
+    let walk = unsafe { &mut *walk };
+    walk.state = match dentry_step(walk) {
+        Ok(state) => state,
+        Err(_) => UNREADABLE,
+    };
+    i64::from(walk.state != GOING)
+}
+
+#[inline(always)]
+fn dentry_step(walk: &mut Walk) -> Missed<u32> {
+    let vfsmount = field::within(walk.mount, &field::MOUNT_MNT);
+    let root: Address = field::read(vfsmount, &field::VFSMOUNT_ROOT)?;
+    let parent: Address = field::read(walk.dentry, &field::DENTRY_PARENT)?;
+    if walk.dentry == root || walk.dentry == parent {
+        let mount: Address = field::read(walk.mount, &field::MOUNT_PARENT)?;
+        if mount == walk.mount {
+            return Ok(DONE);
+        }
+        walk.dentry = field::read(walk.mount, &field::MOUNT_MOUNTPOINT)?;
+        walk.mount = mount;
+        return Ok(GOING);
+    }
+    let name = field::within(walk.dentry, &field::DENTRY_NAME);
+    let len: u32 = field::read(name, &field::QSTR_LEN)?;
+    let bytes: Address = field::read(name, &field::QSTR_NAME)?;
+    walk.dentry = parent;
+    put_component(walk, bytes, len)
+}
+
+extern "C" fn up_a_node(_step: u32, walk: *mut Walk) -> i64 {
+    // SAFETY: as in `up_a_dentry`.
+    let walk = unsafe { &mut *walk };
+    walk.state = match node_step(walk) {
+        Ok(state) => state,
+        Err(_) => UNREADABLE,
+    };
+    i64::from(walk.state != GOING)
+}
+
+#[inline(always)]
+fn node_step(walk: &mut Walk) -> Missed<u32> {
+    // Renamed in Linux 6.15, when it came under RCU.
+    let parent: Address = if field::KERNFS_PARENT.load() == monitor_common::field::ABSENT {
+        field::read(walk.dentry, &field::KERNFS_PARENT_OLD)?
+    } else {
+        field::read(walk.dentry, &field::KERNFS_PARENT)?
+    };
+    if parent == 0 {
+        return Ok(DONE);
+    }
+    let bytes: Address = field::read(walk.dentry, &field::KERNFS_NAME)?;
+    walk.dentry = parent;
+    let len = string_len(walk, bytes)?;
+    put_component(walk, bytes, len)
+}
+
+/// A kernfs name has no length: it is copied once to where it cannot be in the way, and measured.
+#[inline(always)]
+fn string_len(walk: &Walk, bytes: Address) -> Missed<u32> {
+    // SAFETY: the room beyond the mask holds a whole name and belongs to the claimed slot.
+    let len = unsafe {
+        let room = walk.buffer.cast::<u8>().add(PATH_BUFFER);
+        aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(
+            room.cast(),
+            NAME_ROOM as u32,
+            bytes as *const c_void,
+        )
+    };
+    if len < 1 { Err(Miss::ObjectUnreadable) } else { Ok(len as u32 - 1) }
+}
+
+/// Puts `/` and a name before what is there.
+#[inline(always)]
+fn put_component(walk: &mut Walk, bytes: Address, len: u32) -> Missed<u32> {
+    if len >= NAME_ROOM as u32 || walk.at <= len + 1 {
+        return Ok(TOO_LONG);
+    }
+    let at = (walk.at - len - 1) & MASK;
+    let len = len & (NAME_ROOM as u32 - 1);
+    // SAFETY: `at` is below PATH_BUFFER and the name below NAME_ROOM, which is the room beyond it.
+    let failed = unsafe {
+        let place = walk.buffer.cast::<u8>().add(at as usize);
+        *place = b'/';
+        copy(place.add(1).cast(), len, bytes as *const c_void)
+    };
+    walk.at = at;
+    if failed == 0 { Ok(GOING) } else { Err(Miss::ObjectUnreadable) }
+}

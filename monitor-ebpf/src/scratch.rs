@@ -1,0 +1,114 @@
+//! Working memory: what does not fit the 512 bytes of a program's stack.
+//!
+//! Each CPU has [`SLOTS`] slots. A tracepoint program cannot be preempted, a cgroup program can, by a
+//! task whose own hook then runs on the same CPU: so a slot is claimed with one atomic exchange and
+//! given back. With all of them taken the object is unknown, which inside a session never means
+//! "allowed".
+
+use monitor_common::{counter::Miss, plan::{AUX_WORDS, Bits, RULE_WORDS}, record::ARGV_BYTES, tag::Tag};
+
+use crate::{
+    atomic,
+    classify::{Place, Scan},
+    maps,
+    miss::Missed,
+};
+
+/// Slots of a CPU.
+pub(crate) const SLOTS: usize = 4;
+
+/// Bytes of a path buffer that a masked index reaches.
+pub(crate) const PATH_BUFFER: usize = 4096;
+/// The longest name of a path component (`NAME_MAX`), and one for the slash: room beyond the mask.
+pub(crate) const NAME_ROOM: usize = 256;
+/// Bytes of a record buffer that a masked index reaches: an exec record is at most a head, two paths
+/// and the arguments, 12.4 KiB.
+pub(crate) const RECORD_BUFFER: usize = 16384;
+/// Room beyond the mask for the last and longest piece of a record.
+pub(crate) const PIECE_ROOM: usize = ARGV_BYTES;
+
+/// A path, at its end: see [`crate::path`].
+#[repr(C)]
+pub(crate) struct PathBuffer(pub(crate) [u8; PATH_BUFFER + NAME_ROOM]);
+
+/// One slot. The kernel gives a per-CPU value 32 KiB at most (`PCPU_MIN_UNIT_SIZE`).
+#[repr(C)]
+pub(crate) struct Scratch {
+    busy: u64,
+    scan: Scan,
+    /// The lists that the object is in.
+    pub(crate) bits: Bits,
+    /// The lists that the executable is in.
+    pub(crate) exe_bits: Bits,
+    /// The rules that are hit.
+    pub(crate) hit: [u64; RULE_WORDS],
+    /// The exceptions that the object is in the list of.
+    pub(crate) exceptions: [u64; AUX_WORDS],
+    /// The tag in the making.
+    pub(crate) tag: Tag,
+    /// The signs that a new program shows.
+    pub(crate) signs: [u64; AUX_WORDS],
+    /// How many agents were recognised by them.
+    pub(crate) taken: u32,
+    reserved: u32,
+    /// The path of the object.
+    pub(crate) path: PathBuffer,
+    /// The path of the executable, where an exception asks for it.
+    pub(crate) exe_path: PathBuffer,
+    /// A record in the making.
+    pub(crate) record: [u8; RECORD_BUFFER + PIECE_ROOM],
+}
+
+/// Takes a slot.
+#[inline(always)]
+pub(crate) fn claim() -> Missed<*mut Scratch> {
+    for slot in 0..SLOTS as u32 {
+        let Some(scratch) = maps::SCRATCH.get_ptr_mut(slot) else { continue };
+        // SAFETY: in a map value.
+        if unsafe { atomic::swap(&raw mut (*scratch).busy, 1) } == 0 {
+            return Ok(scratch);
+        }
+    }
+    Err(Miss::NoScratch)
+}
+
+/// Gives a slot back.
+#[inline(always)]
+pub(crate) fn release(scratch: *mut Scratch) {
+    // SAFETY: as in `claim`, which `scratch` comes from.
+    let _was = unsafe { atomic::swap(&raw mut (*scratch).busy, 0) };
+}
+
+/// Where the object's path is classified.
+#[inline(always)]
+pub(crate) fn object(scratch: *mut Scratch) -> Place {
+    // SAFETY: a claimed slot.
+    unsafe {
+        Place {
+            scan: &raw mut (*scratch).scan,
+            buffer: &raw mut (*scratch).path,
+            bits: &raw mut (*scratch).bits,
+        }
+    }
+}
+
+/// Where the path of the executable is, when an exception asks for it.
+#[inline(always)]
+pub(crate) fn executable(scratch: *mut Scratch) -> Place {
+    // SAFETY: a claimed slot.
+    unsafe {
+        Place {
+            scan: &raw mut (*scratch).scan,
+            buffer: &raw mut (*scratch).exe_path,
+            bits: &raw mut (*scratch).exe_bits,
+        }
+    }
+}
+
+/// Where the path of the cgroup is: its bits are among those of the new executable.
+#[inline(always)]
+pub(crate) fn cgroup(scratch: *mut Scratch) -> Place {
+    // SAFETY: a claimed slot.
+    let bits = unsafe { &raw mut (*scratch).bits };
+    Place { bits, ..executable(scratch) }
+}

@@ -1,0 +1,205 @@
+//! What is to be done? From the lists that an object is in to the verdict of the strongest rule, and
+//! the signal of a kill.
+//!
+//! **Open or closed.** A task of no session is let through, always. For a task of a session an object
+//! that cannot be known counts as being in every `never` list, in no `only` list and in no exception:
+//! the rules that could forbid it do. A missing plan or a missing row lets the act through and counts.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_loop, bpf_send_signal};
+use monitor_common::{
+    Act, Verdict,
+    counter::Miss,
+    plan::{
+        ANY_EXE, AUX, AUX_WORDS, Bits, Mask, RULE_WORDS, RULES, Space, mask_row, row,
+    },
+    record::{Decision, NO_RULE},
+    tag::{NO_AGENT, Tag},
+};
+
+use crate::{
+    classify::{self, Plan},
+    field::{self, Address},
+    maps, miss, path,
+    scratch::{self, Scratch},
+    task,
+};
+
+const SIGKILL: u32 = 9;
+
+/// The rules that hold for the agents of a tag and an act.
+#[inline(always)]
+pub(crate) fn holding(plan: &Plan, tag: &Tag, act: Act) -> Mask {
+    let mut holding = Mask::default();
+    for agent in tag.agents {
+        if agent == NO_AGENT {
+            break;
+        }
+        let rows = monitor_common::plan::AGENTS * Act::COUNT as u32;
+        let Some(mask) = maps::MASKS.get(row(plan.bank, rows, mask_row(agent, act))) else {
+            miss::note(Miss::NoPlan);
+            continue;
+        };
+        for word in 0..RULE_WORDS {
+            holding.rules[word] |= mask.rules[word];
+        }
+    }
+    holding
+}
+
+/// Whether no rule holds at all: then the object need not be looked at.
+#[inline(always)]
+pub(crate) fn is_empty(holding: &Mask) -> bool {
+    let mut any = 0;
+    for word in holding.rules {
+        any |= word;
+    }
+    any == 0
+}
+
+/// Of the rules that hold, the strongest that the object in the scratch hits.
+#[inline(always)]
+pub(crate) fn of(plan: &Plan, holding: &Mask, scratch: *mut Scratch) -> Decision {
+    let mut any = 0;
+    let mut excepted = 0;
+    // SAFETY: a claimed slot.
+    unsafe {
+        for word in 0..RULE_WORDS {
+            let listed = (*scratch).bits.rules[word];
+            let hit = (listed ^ plan.header.only[word]) & holding.rules[word];
+            (*scratch).hit[word] = hit;
+            any |= hit;
+        }
+        for word in 0..AUX_WORDS {
+            let left = (*scratch).bits.aux[word] & plan.header.exceptions[word];
+            (*scratch).exceptions[word] = left;
+            excepted |= left;
+        }
+    }
+    if any != 0 && excepted != 0 {
+        except(plan, scratch);
+    }
+    // SAFETY: a claimed slot.
+    let hit = unsafe { (*scratch).hit };
+    strongest(plan, &hit, 0)
+}
+
+/// The verdict on an object that could not be known.
+#[inline(always)]
+pub(crate) fn of_unknown(plan: &Plan, holding: &Mask) -> Decision {
+    strongest(plan, &holding.rules, 1)
+}
+
+/// The object is in the list of an exception, and an exception may ask for the executable.
+#[inline(never)]
+fn except(plan: &Plan, scratch: *mut Scratch) {
+    classify_exe(plan, scratch);
+    let mut lifting = Lifting { scratch, bank: plan.bank };
+    // SAFETY: the callback takes a `Lifting`, which outlives the call.
+    unsafe { bpf_loop(AUX as u32, lift_one as *mut c_void, (&raw mut lifting).cast(), 0) };
+}
+
+#[repr(C)]
+struct Lifting {
+    scratch: *mut Scratch,
+    bank: u32,
+}
+
+/// Takes one of the exceptions and clears the rule that it lifts.
+extern "C" fn lift_one(_step: u32, lifting: *mut Lifting) -> i64 {
+    // SAFETY: `bpf_loop` passes the `Lifting` that it was given, with a claimed slot.
+    let (scratch, bank) = unsafe { (&mut *(*lifting).scratch, (*lifting).bank) };
+    for word in 0..AUX_WORDS {
+        let left = scratch.exceptions[word];
+        if left == 0 {
+            continue;
+        }
+        scratch.exceptions[word] = left & (left - 1);
+        let number = word as u32 * 64 + left.trailing_zeros();
+        let Some(aux) = maps::AUX.get(row(bank, AUX as u32, number)) else { return 0 };
+        if aux.exe == ANY_EXE || has_aux(&scratch.exe_bits, aux.exe) {
+            let rule = usize::from(aux.rule);
+            scratch.hit[(rule / 64) & (RULE_WORDS - 1)] &= !(1 << (rule % 64));
+        }
+        return 0;
+    }
+    1
+}
+
+#[inline(always)]
+fn has_aux(bits: &Bits, aux: u16) -> bool {
+    let word = (usize::from(aux) / 64) & (AUX_WORDS - 1);
+    bits.aux[word] >> (aux % 64) & 1 != 0
+}
+
+/// The lists that the executable of the current process is in.
+#[inline(never)]
+fn classify_exe(plan: &Plan, scratch: *mut Scratch) {
+    let place = scratch::executable(scratch);
+    // SAFETY: a claimed slot.
+    unsafe { *place.bits = Bits::default() };
+    let task = task::current() as Address;
+    let start = field::read::<Address>(task, &field::TASK_MM)
+        .and_then(|mm| field::read::<Address>(mm, &field::MM_EXE_FILE))
+        .and_then(|file| path::of(place.buffer, field::within(file, &field::FILE_PATH)));
+    match start {
+        Ok(start) => classify::path(plan, place, start, Space::Absolute),
+        Err(why) => miss::note(why),
+    }
+}
+
+/// Rules are numbered strongest first: the lowest bit is the winner.
+#[inline(always)]
+fn strongest(plan: &Plan, hit: &[u64; RULE_WORDS], unknown: u8) -> Decision {
+    let mut decision = Decision { rule: NO_RULE, done: Verdict::Allow as u8, unknown, reserved: [0; 2] };
+    for word in 0..RULE_WORDS {
+        if hit[word] == 0 {
+            continue;
+        }
+        let rule = word as u32 * 64 + hit[word].trailing_zeros();
+        match maps::RULES.get(row(plan.bank, RULES as u32, rule)) {
+            Some(row) => {
+                decision.rule = rule;
+                decision.done = row.done;
+            }
+            None => miss::note(Miss::NoPlan),
+        }
+        break;
+    }
+    decision
+}
+
+/// Whether the act must not happen.
+#[inline(always)]
+pub(crate) fn refuses(decision: &Decision) -> bool {
+    decision.done >= Verdict::Deny as u8
+}
+
+/// Sends the signal where the verdict is kill. The process runs no further instruction of its own.
+#[inline(always)]
+pub(crate) fn carry_out(decision: &Decision) {
+    if decision.done == Verdict::Kill as u8 {
+        // SAFETY: a helper on plain numbers. It signals the current thread group.
+        let failed = unsafe { bpf_send_signal(SIGKILL) };
+        if failed != 0 {
+            miss::note(Miss::SignalNotSent);
+        }
+    }
+}
+
+/// Runs `with` on a claimed slot; without one the object is unknown.
+#[inline(always)]
+pub(crate) fn with_scratch<T>(unknown: T, with: impl FnOnce(*mut Scratch) -> T) -> T {
+    match scratch::claim() {
+        Ok(scratch) => {
+            let outcome = with(scratch);
+            scratch::release(scratch);
+            outcome
+        }
+        Err(why) => {
+            miss::note(why);
+            unknown
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The host as plain data, so that the pure half need not look: rule files, users, home directories,
+//! running processes, the time of day.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsStr,
+    fs, io,
+    os::unix::ffi::OsStringExt as _,
+    path::{Path, PathBuf},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    agent::Process,
+    alert::HostFacts,
+    event::ProcessId,
+    rules::{SourceFile, Users, glob::Homes},
+};
+
+/// Rule files could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", .path.display())]
+pub struct FileError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Reads rule files: each path is one, or a directory whose `*.yaml` files are, in the order of names.
+///
+/// # Errors
+///
+/// Where one of them cannot be read.
+pub fn rule_files(paths: &[PathBuf]) -> Result<Vec<SourceFile>, FileError> {
+    let mut files = Vec::new();
+    for path in paths {
+        for path in expand(path)? {
+            let text =
+                fs::read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+            files.push(SourceFile { name: path.display().to_string(), text });
+        }
+    }
+    Ok(files)
+}
+
+fn expand(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let failed = |source| FileError { path: path.to_owned(), source };
+    let entries = fs::read_dir(path).map_err(failed)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.extension() == Some(OsStr::new("yaml")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The facts that alerts and rules need, read once.
+#[derive(Clone, Debug)]
+pub struct Host {
+    name: String,
+    names: HashMap<u32, String>,
+    /// Users by name.
+    pub users: Users,
+    /// Home directories that are not below `/home`.
+    pub homes: Homes,
+}
+
+/// User ids from here on are people's (`UID_MIN`, login.defs(5)).
+const FIRST_PERSON: u32 = 1000;
+
+impl Host {
+    /// Reads the facts. What cannot be read is missing from alerts and nothing else.
+    #[must_use]
+    pub fn read() -> Self {
+        let passwd = fs::read("/etc/passwd").unwrap_or_default();
+        let entries: Vec<Entry> = passwd.split(|byte| *byte == b'\n').filter_map(Entry::parse).collect();
+        let by_name: BTreeMap<String, u32> =
+            entries.iter().map(|entry| (entry.name.clone(), entry.uid)).collect();
+        let mut names = HashMap::new();
+        for entry in &entries {
+            names.entry(entry.uid).or_insert_with(|| entry.name.clone());
+        }
+        Self {
+            name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            names,
+            users: Users(by_name),
+            homes: homes(&entries),
+        }
+    }
+}
+
+/// One line of passwd(5).
+struct Entry {
+    name: String,
+    uid: u32,
+    home: Vec<u8>,
+}
+
+impl Entry {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+        let name = std::str::from_utf8(fields.first()?).ok()?.to_owned();
+        let uid = std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()?;
+        Some(Self { name, uid, home: fields.get(5)?.to_vec() })
+    }
+}
+
+/// Root's, and people's that are neither in `/home` nor the root of everything.
+fn homes(entries: &[Entry]) -> Homes {
+    let mut homes: Vec<Vec<u8>> = entries
+        .iter()
+        .filter(|entry| entry.uid == 0 || (FIRST_PERSON..65_534).contains(&entry.uid))
+        .map(|entry| entry.home.clone())
+        .chain([b"/root".to_vec()])
+        .filter(|home| home.starts_with(b"/") && home.len() > 1 && !home.ends_with(b"/"))
+        .filter(|home| !home.starts_with(b"/home/"))
+        .collect();
+    homes.sort();
+    homes.dedup();
+    Homes(homes)
+}
+
+impl HostFacts for Host {
+    fn host_name(&self) -> &str {
+        &self.name
+    }
+
+    fn user_name(&self, uid: u32) -> Option<&str> {
+        self.names.get(&uid).map(String::as_str)
+    }
+
+    fn time_of_day(&self, boot_time: u64) -> Timestamp {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = SignedDuration::new(now.tv_sec, i32::try_from(now.tv_nsec).unwrap_or(0));
+        let then = SignedDuration::from_nanos(i64::try_from(boot_time).unwrap_or(i64::MAX));
+        Timestamp::now() - (now - then)
+    }
+}
+
+/// A process that runs, as `/proc` tells of it.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Which one.
+    pub id: ProcessId,
+    /// Its parent's pid.
+    pub parent: u32,
+    /// Path of its cgroup v2.
+    pub cgroup: Vec<u8>,
+    /// The rest.
+    pub process: Process,
+}
+
+/// Every process that can be looked at. One that ends meanwhile is left out.
+#[must_use]
+pub fn processes() -> Vec<Running> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(process)
+        .collect()
+}
+
+/// One process.
+#[must_use]
+pub fn process(pid: u32) -> Option<Running> {
+    let base = PathBuf::from(format!("/proc/{pid}"));
+    let (parent, start) = stat(&fs::read(base.join("stat")).ok()?)?;
+    let exe = fs::read_link(base.join("exe")).ok().map(|path| path.into_os_string().into_vec());
+    let argv = fs::read(base.join("cmdline")).unwrap_or_default();
+    let argv = argv.strip_suffix(b"\0").unwrap_or(&argv);
+    let uid = fs::metadata(&base).map(|data| std::os::unix::fs::MetadataExt::uid(&data)).ok()?;
+    let process = Process {
+        exe,
+        argv: argv.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
+        cwd: fs::read_link(base.join("cwd")).ok().map(|path| path.into_os_string().into_vec()),
+        uid,
+        ..Process::default()
+    };
+    let cgroup = cgroup(&fs::read(base.join("cgroup")).unwrap_or_default());
+    Some(Running { id: ProcessId { pid, start }, parent, cgroup, process })
+}
+
+/// Threads of a process.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Fields 4 (parent) and 22 (start) of proc_pid_stat(5). The name before them may hold anything.
+fn stat(line: &[u8]) -> Option<(u32, u64)> {
+    let end = line.iter().rposition(|byte| *byte == b')')?;
+    let fields = std::str::from_utf8(line.get(end + 2..)?).ok()?;
+    let mut fields = fields.split(' ');
+    let parent = fields.nth(1)?.parse().ok()?;
+    let start = fields.nth(17)?.parse().ok()?;
+    Some((parent, start))
+}
+
+/// The line of the unified hierarchy, cgroups(7): `0::/path`.
+fn cgroup(lines: &[u8]) -> Vec<u8> {
+    lines
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"0::"))
+        .map(<[u8]>::to_vec)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_does_not_move_the_fields() {
+        let line = b"42 (a) b) c) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99";
+        assert_eq!(stat(line), Some((7, 12345)));
+    }
+
+    #[test]
+    fn a_line_that_ends_early_is_no_process() {
+        assert_eq!(stat(b"42 (a) S 7"), None);
+        assert_eq!(stat(b"42 (a)"), None);
+        assert_eq!(stat(b""), None);
+    }
+
+    #[test]
+    fn the_unified_cgroup_is_taken() {
+        assert_eq!(cgroup(b"1:cpu:/a\n0::/b/c\n"), b"/b/c");
+        assert_eq!(cgroup(b"1:cpu:/a\n"), b"");
+    }
+
+    #[test]
+    fn homes_are_those_of_root_and_of_people() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nbin:x:2:2::/bin:/x\nana:x:1000:1000::/home/ana:/x\n\
+                      bo:x:1001:1001::/srv/bo:/x\nodd:x:1002:1002::/:/x\n";
+        let entries: Vec<Entry> = passwd.lines().filter_map(|line| Entry::parse(line.as_bytes())).collect();
+        assert_eq!(homes(&entries).0, [b"/root".to_vec(), b"/srv/bo".to_vec()]);
+    }
+}

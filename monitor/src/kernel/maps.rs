@@ -1,0 +1,252 @@
+//! The kernel half's maps, each under one Rust type. No other file of the user half names a map.
+//!
+//! A plan goes in by banks: [`PlanMaps::install`] clears the idle bank, fills it, and switches to it by
+//! one write. Nothing of it is in force before that write, all of it after.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+use aya::{
+    Ebpf, Pod,
+    maps::{
+        Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf,
+        lpm_trie::Key,
+    },
+};
+use monitor_common::{
+    Act,
+    counter::{Counter, Miss},
+    plan::{self, BANKS, RANGE_LEAD_BITS, row},
+    tag::Tag,
+};
+
+use super::{KernelError, storage::TaskStorage};
+use crate::rules::plan::KernelPlan;
+
+/// Takes a map out of the loaded object.
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
+    ebpf.take_map(name).ok_or(KernelError::Object(name))
+}
+
+fn typed<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    T::try_from(take(ebpf, name)?).map_err(|source| KernelError::Map { map: name, source })
+}
+
+/// The ring of fork, exec and exit.
+pub(super) fn lifecycle(ebpf: &mut Ebpf) -> Result<RingBuf<MapData>, KernelError> {
+    typed(ebpf, "LIFECYCLE")
+}
+
+/// The ring of acts.
+pub(super) fn activity(ebpf: &mut Ebpf) -> Result<RingBuf<MapData>, KernelError> {
+    typed(ebpf, "ACTIVITY")
+}
+
+/// Counters, added up over the CPUs.
+pub struct Counters(PerCpuArray<MapData, u64>);
+
+impl Counters {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        typed(ebpf, "COUNTERS").map(Self)
+    }
+
+    /// Every counter and miss by its name.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not give them.
+    pub fn read(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
+        let counters = Counter::ALL.iter().map(|counter| (counter.name(), *counter as u32));
+        let misses = Miss::ALL.iter().map(|miss| (miss.name(), miss.index()));
+        counters
+            .chain(misses)
+            .map(|(name, index)| {
+                let cells = self.0.get(&index, 0);
+                let cells = cells.map_err(|source| KernelError::Map { map: "COUNTERS", source })?;
+                Ok((name, cells.iter().sum()))
+            })
+            .collect()
+    }
+}
+
+/// Tags of tasks.
+pub struct Tags(TaskStorage<Tag>);
+
+impl Tags {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        TaskStorage::try_from(take(ebpf, "TAGS")?).map(Self)
+    }
+
+    /// The tag of the thread behind a pidfd, where it has one.
+    ///
+    /// # Errors
+    ///
+    /// Where the thread is gone.
+    pub fn get(&self, pidfd: BorrowedFd<'_>) -> io::Result<Option<Tag>> {
+        Ok(self.0.get(pidfd)?.filter(Tag::is_set))
+    }
+
+    /// Puts a tag on the thread behind a pidfd.
+    ///
+    /// # Errors
+    ///
+    /// Where the thread is gone, or the kernel has no memory.
+    pub fn set(&self, pidfd: BorrowedFd<'_>, tag: &Tag) -> io::Result<()> {
+        self.0.set(pidfd, tag)
+    }
+}
+
+/// All maps that hold a plan.
+pub struct PlanMaps {
+    active: Array<MapData, u32>,
+    plans: Array<MapData, plan::Header>,
+    literals: HashMap<MapData, plan::LiteralKey, plan::Literal>,
+    automata: Array<MapData, plan::Automaton>,
+    classes: Array<MapData, plan::Bits>,
+    rules: Array<MapData, plan::Rule>,
+    aux: Array<MapData, plan::Aux>,
+    masks: Array<MapData, plan::Mask>,
+    clauses: Array<MapData, plan::Clause>,
+    ranges: LpmTrie<MapData, plan::Range, u32>,
+    users: HashMap<MapData, plan::UserKey, u32>,
+    /// What each bank holds: hash maps have no other memory of it.
+    held: [Held; BANKS as usize],
+}
+
+/// The keys of one bank.
+#[derive(Default)]
+struct Held {
+    literals: Vec<plan::LiteralKey>,
+    ranges: Vec<(u32, plan::Range)>,
+    users: Vec<plan::UserKey>,
+    masks: Vec<u32>,
+}
+
+impl PlanMaps {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            active: typed(ebpf, "ACTIVE")?,
+            plans: typed(ebpf, "PLANS")?,
+            literals: typed(ebpf, "LITERALS")?,
+            automata: typed(ebpf, "AUTOMATA")?,
+            classes: typed(ebpf, "CLASSES")?,
+            rules: typed(ebpf, "RULES")?,
+            aux: typed(ebpf, "AUX")?,
+            masks: typed(ebpf, "MASKS")?,
+            clauses: typed(ebpf, "CLAUSES")?,
+            ranges: typed(ebpf, "RANGES")?,
+            users: typed(ebpf, "USERS")?,
+            held: Default::default(),
+        })
+    }
+
+    /// Puts a plan in force. On an error the plan before it stays.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses a write.
+    pub fn install(&mut self, plan: &KernelPlan) -> Result<(), KernelError> {
+        let active: u32 = self.active.get(&0, 0).map_err(in_map("ACTIVE"))?;
+        let bank = (active + 1) % BANKS;
+        self.clear(bank)?;
+        self.fill(bank, plan)?;
+        self.active.set(0, bank, 0).map_err(in_map("ACTIVE"))?;
+        // Hooks that began before the switch may still read the other bank: wait for all of them, so
+        // that the next plan may be written there at once.
+        super::storage::wait_for_hooks();
+        Ok(())
+    }
+
+    fn clear(&mut self, bank: u32) -> Result<(), KernelError> {
+        let held = std::mem::take(&mut self.held[bank as usize]);
+        self.plans.set(bank, plan::Header::default(), 0).map_err(in_map("PLANS"))?;
+        for key in held.literals {
+            self.literals.remove(&key).map_err(in_map("LITERALS"))?;
+        }
+        for (bits, range) in held.ranges {
+            self.ranges.remove(&Key::new(bits, range)).map_err(in_map("RANGES"))?;
+        }
+        for key in held.users {
+            self.users.remove(&key).map_err(in_map("USERS"))?;
+        }
+        for index in held.masks {
+            self.masks.set(index, plan::Mask::default(), 0).map_err(in_map("MASKS"))?;
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, bank: u32, plan: &KernelPlan) -> Result<(), KernelError> {
+        fill(&mut self.classes, "CLASSES", row(bank, plan::CLASSES, 0), &plan.classes)?;
+        fill(&mut self.rules, "RULES", row(bank, plan::RULES as u32, 0), &plan.rules)?;
+        fill(&mut self.aux, "AUX", row(bank, plan::AUX as u32, 0), &plan.aux)?;
+        fill(&mut self.clauses, "CLAUSES", row(bank, plan::CLAUSES as u32, 0), &plan.clauses)?;
+        for (which, automaton) in (0..).zip(&plan.automata) {
+            if let Some(automaton) = automaton {
+                let index = row(bank, plan::AUTOMATA, which);
+                self.automata.set(index, &**automaton, 0).map_err(in_map("AUTOMATA"))?;
+            }
+        }
+        let rows = plan::AGENTS * Act::COUNT as u32;
+        for (agent_act, mask) in &plan.masks {
+            let index = row(bank, rows, *agent_act);
+            self.held[bank as usize].masks.push(index);
+            self.masks.set(index, mask, 0).map_err(in_map("MASKS"))?;
+        }
+        self.fill_hashes(bank, plan)?;
+        self.plans.set(bank, plan.header, 0).map_err(in_map("PLANS"))
+    }
+
+    fn fill_hashes(&mut self, bank: u32, plan: &KernelPlan) -> Result<(), KernelError> {
+        let held = &mut self.held[bank as usize];
+        for (&(hash, len), literal) in &plan.literals {
+            let key = plan::LiteralKey { hash, len, bank };
+            held.literals.push(key);
+            self.literals.insert(key, literal, 0).map_err(in_map("LITERALS"))?;
+        }
+        for (bits, range, class) in &plan.ranges {
+            let bits = RANGE_LEAD_BITS + bits;
+            let bank = u8::try_from(bank).expect("there are two banks");
+            let range = plan::Range { bank, ..*range };
+            held.ranges.push((bits, range));
+            self.ranges.insert(&Key::new(bits, range), class, 0).map_err(in_map("RANGES"))?;
+        }
+        for (uid, class) in &plan.users {
+            let key = plan::UserKey { uid: *uid, bank };
+            held.users.push(key);
+            self.users.insert(key, class, 0).map_err(in_map("USERS"))?;
+        }
+        Ok(())
+    }
+}
+
+fn fill<V: Pod>(
+    array: &mut Array<MapData, V>,
+    map: &'static str,
+    first: u32,
+    values: &[V],
+) -> Result<(), KernelError> {
+    for (index, value) in (first..).zip(values) {
+        array.set(index, value, 0).map_err(in_map(map))?;
+    }
+    Ok(())
+}
+
+fn in_map(map: &'static str) -> impl Fn(MapError) -> KernelError {
+    move |source| KernelError::Map { map, source }
+}
+
+/// The raw descriptor of a map that aya has no type for.
+pub(super) fn raw_fd(map: &Map) -> Option<i32> {
+    match map {
+        Map::Unsupported(data) => {
+            use std::os::fd::AsFd as _;
+            Some(data.fd().as_fd().as_raw_fd())
+        }
+        _ => None,
+    }
+}

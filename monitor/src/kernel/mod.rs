@@ -1,0 +1,194 @@
+//! The kernel half, from above: loaded, given its plan, attached, listened to.
+//!
+//! All `unsafe` of the user half is in this folder and in [`crate::launch`].
+
+pub mod attach;
+pub mod hook_log;
+pub mod maps;
+pub mod offsets;
+pub mod ring;
+pub mod storage;
+
+use std::{io, path::PathBuf};
+
+use aya::{
+    Btf, BtfError, Ebpf, EbpfError,
+    maps::MapError,
+    programs::ProgramError,
+};
+
+pub use self::{
+    hook_log::HookLog,
+    maps::{Counters, PlanMaps, Tags},
+    offsets::OffsetError,
+    ring::Rings,
+};
+
+/// The compiled kernel half.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/monitor"));
+
+/// Why the kernel half is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// A capability is missing.
+    #[error("{missing} is missing: run as root, or with {needed}")]
+    Capability {
+        /// The first that is.
+        missing: &'static str,
+        /// All that are needed.
+        needed: &'static str,
+    },
+    /// The field offsets are not known.
+    #[error(transparent)]
+    Offsets(#[from] OffsetError),
+    /// The kernel's types cannot be read.
+    #[error("the kernel's type information cannot be read: {0}")]
+    Btf(#[from] BtfError),
+    /// The object was not accepted.
+    #[error("the kernel half cannot be loaded: {}", chain(.0))]
+    Load(#[source] EbpfError),
+    /// The object lacks something: it was built from other sources than this program.
+    #[error("the kernel half has no `{0}`: this build is broken, build it again")]
+    Object(&'static str),
+    /// A program was not accepted or not attached.
+    #[error("cannot {step} `{program}`: {}", chain(.source))]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What failed.
+        step: &'static str,
+        /// Why.
+        #[source]
+        source: ProgramError,
+    },
+    /// A map could not be read or written.
+    #[error("map {map}: {}", chain(.source))]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// Why.
+        #[source]
+        source: MapError,
+    },
+    /// The mounts of this process cannot be read.
+    #[error("/proc/self/mountinfo cannot be read, so the cgroup v2 hierarchy cannot be found: {0}")]
+    MountInfo(#[source] io::Error),
+    /// There is no cgroup v2.
+    #[error(
+        "no cgroup v2 hierarchy is mounted, so connections cannot be refused: mount one with `mount -t cgroup2 none DIR`"
+    )]
+    NoCgroup,
+    /// There is, and it cannot be opened.
+    #[error("the cgroup v2 hierarchy at {} cannot be opened: {source}", .path.display())]
+    Cgroup {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The hooks do not log.
+    #[error("the log of the hooks cannot be read: {0}")]
+    HookLog(#[source] aya_log::Error),
+    /// The rings cannot be waited for.
+    #[error("the rings cannot be waited for: {0}")]
+    Rings(#[source] io::Error),
+}
+
+/// An error and what is behind it on one line, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// The loaded kernel half. Dropped, or with its process gone, nothing of it is left.
+pub struct Kernel {
+    /// The plan in force.
+    pub plans: PlanMaps,
+    /// Tags of tasks.
+    pub tags: Tags,
+    /// What the hooks counted.
+    pub counters: Counters,
+    ebpf: Ebpf,
+}
+
+impl Kernel {
+    /// Loads everything and attaches nothing: the hooks are not there yet.
+    ///
+    /// `secret` is the key of the literal hash ([`monitor_common::plan::hash_start`]); `debug` lets the
+    /// hooks log.
+    ///
+    /// # Errors
+    ///
+    /// Where this process may not, or this kernel cannot.
+    pub fn load(secret: u64, debug: bool) -> Result<Self, KernelError> {
+        require_capabilities()?;
+        let offsets = offsets::find()?;
+        let btf = Btf::from_sys_fs()?;
+        let level = if debug { aya_log::Level::Debug as u8 } else { 0 };
+        let mut loader = attach::loader();
+        loader.btf(Some(&btf)).override_global("HASH_SECRET", &secret, true);
+        loader.override_global(aya_log::LEVEL, &level, false);
+        for (global, offset) in &offsets {
+            loader.override_global(*global, offset, false);
+        }
+        let mut ebpf = loader.load(OBJECT).map_err(KernelError::Load)?;
+        attach::load(&mut ebpf, &btf)?;
+        Ok(Self {
+            plans: PlanMaps::take(&mut ebpf)?,
+            tags: Tags::take(&mut ebpf)?,
+            counters: Counters::take(&mut ebpf)?,
+            ebpf,
+        })
+    }
+
+    /// Attaches the hooks. A plan must be in force before.
+    ///
+    /// # Errors
+    ///
+    /// Where one cannot be attached; those that were are taken off again with `self`.
+    pub fn attach(&mut self) -> Result<(), KernelError> {
+        attach::attach(&mut self.ebpf)
+    }
+
+    /// The rings, once.
+    ///
+    /// # Errors
+    ///
+    /// Where they were taken before, or cannot be waited for.
+    pub fn rings(&mut self) -> Result<Rings, KernelError> {
+        let lifecycle = maps::lifecycle(&mut self.ebpf)?;
+        let activity = maps::activity(&mut self.ebpf)?;
+        Rings::new(lifecycle, activity).map_err(KernelError::Rings)
+    }
+
+    /// The hooks' own log. The programs must have been loaded with it.
+    ///
+    /// # Errors
+    ///
+    /// Where they were not.
+    pub fn hook_log(&mut self) -> Result<HookLog, KernelError> {
+        HookLog::of(&mut self.ebpf)
+    }
+}
+
+/// `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12), `CAP_SYS_PTRACE` (19): capabilities(7).
+fn require_capabilities() -> Result<(), KernelError> {
+    const NEEDED: &str = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE";
+    let effective = rustix::thread::capabilities(None).map(|sets| sets.effective.bits()).unwrap_or(0);
+    let all = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN"), (19, "CAP_SYS_PTRACE")];
+    for (bit, missing) in all {
+        if effective & (1 << bit) == 0 {
+            return Err(KernelError::Capability { missing, needed: NEEDED });
+        }
+    }
+    Ok(())
+}

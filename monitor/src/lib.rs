@@ -1,0 +1,34 @@
+//! Driftwatch watches AI-agent workloads from the kernel and stops what was not approved.
+//!
+//! ```text
+//! EVENT   hook ──► verdict ──► ring ──► decode ──► attribute ──► evaluate ──► alert
+//!         monitor-ebpf           kernel/  event/     agent/        pipeline     alert/
+//!
+//! RULES   rules/*.yaml ──► parse ──► resolve ──► compile ──► KernelPlan ──► maps read by "verdict"
+//!                          rules/                                           kernel/maps
+//! ```
+//!
+//! Start at [`daemon`]: it is the whole story in one place. `event`, `agent`, `rules` and `pipeline` are
+//! pure: they do no I/O, read no clock and know nothing of aya.
+
+pub mod cli;
+pub mod daemon;
+
+// The event line.
+pub mod kernel;
+
+pub mod event;
+
+pub mod agent;
+
+pub mod pipeline;
+
+pub mod alert;
+
+// The rules line.
+pub mod rules;
+
+// The world around.
+pub mod control;
+pub mod host;
+pub mod launch;

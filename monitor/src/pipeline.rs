@@ -1,0 +1,195 @@
+//! One record, as far as it goes without touching the world: decode, attribute, evaluate.
+//!
+//! The kernel has already decided and done. What this adds is who it was, which rule it was, and a second
+//! opinion: the evaluator's, which must be the same. Pure: no I/O, no clock, no aya.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use monitor_common::Verdict;
+
+use crate::{
+    agent::{Agents, Process},
+    event::{DecodeError, Decision, Event, ProcessId, What, decode},
+    rules::{
+        evaluate::{Attempt, Ruling, Tier, evaluate, explain_match},
+        glob::Homes,
+        model::{AgentIndex, Object, Rule, RuleIndex, RuleSet},
+    },
+};
+
+/// A rule set that is, or was, in force, with what it takes to read the records of its time.
+#[derive(Debug)]
+pub struct InForce {
+    /// The serial of its plan.
+    pub serial: u32,
+    /// The rules.
+    pub rules: RuleSet,
+    /// The rule behind each number of the plan.
+    pub order: Vec<RuleIndex>,
+    /// The number of each agent of `rules`.
+    pub agent_numbers: Vec<u32>,
+    /// What this host can do.
+    pub tier: Tier,
+    /// Home directories of this host.
+    pub homes: Homes,
+}
+
+/// Plans whose records may still be on their way.
+const KEPT: usize = 8;
+
+/// Something that somebody must hear of: an act that hit a rule.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The act.
+    pub event: Event,
+    /// What the kernel half decided.
+    pub decision: Decision,
+    /// Name of the agent.
+    pub agent: String,
+    /// The process and its ancestors, the process first.
+    pub ancestry: Vec<(ProcessId, Process)>,
+    /// Whether the ancestry reaches the root of the session.
+    pub complete: bool,
+    /// The rules of that time.
+    pub in_force: Arc<InForce>,
+    /// The rule that decided.
+    pub rule: Option<RuleIndex>,
+    /// The item of it that the object matched, as it was written.
+    pub matched: Option<String>,
+}
+
+impl Finding {
+    /// The rule that decided.
+    #[must_use]
+    pub fn rule(&self) -> Option<&Rule> {
+        self.rule.map(|index| &self.in_force.rules.rules[index])
+    }
+}
+
+/// What went by, and what was wrong with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Records decoded.
+    pub events: u64,
+    /// Records refused by the decoder.
+    pub refused: u64,
+    /// Records of a plan that is not known any more.
+    pub unknown_plans: u64,
+    /// Acts that the evaluator would have judged otherwise.
+    pub disagreements: u64,
+    /// Acts of a process that no lifecycle record told of.
+    pub unknown_processes: u64,
+}
+
+/// The state of the pure half.
+#[derive(Debug, Default)]
+pub struct Pipeline {
+    /// Who is who.
+    pub agents: Agents,
+    /// What went by.
+    pub seen: Seen,
+    plans: VecDeque<Arc<InForce>>,
+}
+
+impl Pipeline {
+    /// From now on records of this plan may come.
+    pub fn put_in_force(&mut self, rules: InForce) {
+        self.plans.push_front(Arc::new(rules));
+        self.plans.truncate(KEPT);
+    }
+
+    /// The newest rules did not come into force after all.
+    pub fn take_back(&mut self) {
+        self.plans.pop_front();
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn in_force(&self) -> Option<&Arc<InForce>> {
+        self.plans.front()
+    }
+
+    /// Takes a record as far as it goes: a finding, where a rule was hit.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not a record. It is counted already.
+    pub fn advance(&mut self, record: &[u8]) -> Result<Option<Finding>, DecodeError> {
+        let event = decode(record).inspect_err(|_| self.seen.refused += 1)?;
+        self.seen.events += 1;
+        self.agents.learn(&event);
+        let Some((_, decision)) = event.act() else { return Ok(None) };
+        if decision.done == Verdict::Allow {
+            return Ok(None);
+        }
+        Ok(self.find(event, decision))
+    }
+
+    fn find(&mut self, event: Event, decision: Decision) -> Option<Finding> {
+        let Some(in_force) = self.plans.iter().find(|plan| plan.serial == event.plan).cloned() else {
+            self.seen.unknown_plans += 1;
+            return None;
+        };
+        let line = self.agents.ancestry(event.process, event.session);
+        let root = self.agents.session(event.session).map(|session| session.root);
+        let complete = line.last().is_some_and(|(id, _)| Some(*id) == root);
+        let ancestry: Vec<_> = line.into_iter().map(|(id, process)| (id, process.clone())).collect();
+        if ancestry.is_empty() {
+            self.seen.unknown_processes += 1;
+        }
+        let rule =
+            decision.rule.and_then(|number| in_force.order.get(number as usize).copied());
+        let object = object(&event);
+        if self.disagrees(&in_force, &event, &object, decision, rule) {
+            self.seen.disagreements += 1;
+        }
+        let matched = rule
+            .and_then(|index| explain_match(&in_force.rules.rules[index], &in_force.homes, &object))
+            .map(|item| match item.list {
+                Some(list) => format!("{} in @{list}", item.text),
+                None => item.text.to_owned(),
+            });
+        let agent = self.agents.names.name(event.agent).unwrap_or("unknown").to_owned();
+        Some(Finding { event, decision, agent, ancestry, complete, in_force, rule, matched })
+    }
+
+    /// The second opinion. A session inside a session has agents that a record does not name: then the
+    /// rule may be one of theirs, and only the verdict of the named agent is a lower bound.
+    fn disagrees(
+        &self,
+        in_force: &InForce,
+        event: &Event,
+        object: &Object,
+        decision: Decision,
+        rule: Option<RuleIndex>,
+    ) -> bool {
+        let Some((act, _)) = event.act() else { return false };
+        let agents = agents_of(in_force, event.agent);
+        let exe = self.agents.processes.get(event.process).and_then(|process| process.exe.as_deref());
+        let attempt = Attempt { agents: &agents, act, object, exe };
+        let Ruling { rule: expected, done, .. } =
+            evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);
+        expected != rule && done >= decision.done
+    }
+}
+
+/// The agent of a number, as this rule set knows it.
+fn agents_of(in_force: &InForce, number: u32) -> Vec<AgentIndex> {
+    in_force.agent_numbers.iter().position(|known| *known == number).into_iter().collect()
+}
+
+/// What an act was done to.
+#[must_use]
+pub fn object(event: &Event) -> Object {
+    let path = |path: &Option<Vec<u8>>| path.clone().map_or(Object::Unknown, Object::Path);
+    match &event.what {
+        What::Exec(exec) if exec.decision.unknown => Object::Unknown,
+        What::File(file) if file.decision.unknown => Object::Unknown,
+        What::Exec(exec) => path(&exec.exe),
+        What::File(file) => path(&file.path),
+        What::Net(net) => {
+            Object::Peer { address: net.address, port: net.port, protocol: net.protocol }
+        }
+        What::Fork { .. } | What::Exit { .. } => Object::Unknown,
+    }
+}

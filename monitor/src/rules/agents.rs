@@ -1,0 +1,309 @@
+//! Agents: names of agents and groups become numbers, their signs become clauses.
+//!
+//! Part of [`super::resolve`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use monitor_common::plan::CLAUSES;
+
+use super::{
+    Users,
+    cycle::{Mentions, cycles},
+    lists::{Lists, Role},
+    model::{self, AgentIndex, Sign},
+    near::nearest,
+    problem::{Found, Problem, enumerate, quote},
+    source::{At, Sources, Span},
+    written::{Agent, File, Line},
+};
+
+/// Agents and groups that a set may have.
+const NAMES: usize = 1024;
+
+/// The agents of a set.
+#[derive(Debug, Default)]
+pub(super) struct Agents<'a> {
+    /// Those that are not groups.
+    pub(super) all: Vec<model::Agent>,
+    members: BTreeMap<&'a str, Members>,
+}
+
+/// Whom a name stands for.
+#[derive(Debug)]
+enum Members {
+    One(AgentIndex),
+    Group(Vec<AgentIndex>),
+}
+
+/// What is needed to resolve an agent.
+struct Context<'a> {
+    lists: &'a Lists<'a>,
+    users: &'a Users,
+    sources: &'a Sources,
+}
+
+/// Resolves the agents of all files.
+pub(super) fn agents<'a>(
+    files: &'a [File],
+    lists: &Lists<'_>,
+    users: &Users,
+    sources: &Sources,
+    found: &mut Found,
+) -> Agents<'a> {
+    let by_name = by_name(files, found);
+    let context = Context { lists, users, sources };
+    let mut agents = Agents::default();
+    let defined = files.iter().flat_map(|file| &file.agents);
+    let first = |agent: &&Agent| {
+        by_name.get(&*agent.name.is).is_some_and(|at| at.name.span == agent.name.span)
+    };
+    for agent in defined.filter(first).filter(|agent| !is_group(agent)) {
+        agents.members.insert(&agent.name.is, Members::One(agents.all.len()));
+        agents.all.push(context.agent(agent, found));
+    }
+    agents.add_groups(&by_name, found);
+    check_launched_as(files, found);
+    agents
+}
+
+impl Agents<'_> {
+    /// The agents that a rule means by a name.
+    pub(super) fn named(&self, name: &At<String>, found: &mut Found) -> Vec<AgentIndex> {
+        match self.members.get(&*name.is) {
+            Some(Members::One(agent)) => vec![*agent],
+            Some(Members::Group(agents)) => agents.clone(),
+            None => {
+                unknown(name, self.members.keys().copied(), found);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The agent that a test means by a name.
+    pub(super) fn one(&self, name: &At<String>, found: &mut Found) -> Option<AgentIndex> {
+        match self.members.get(&*name.is) {
+            Some(Members::Group(agents)) => {
+                let names: Vec<&str> = agents.iter().map(|&agent| &*self.all[agent].name).collect();
+                let message = format!("{} is a group of agents", quote(&name.is));
+                let problem = Problem::new(name.span, message, "a test is about one agent");
+                let help = format!("it may be {}", enumerate(&names));
+                found.add(if names.is_empty() { problem } else { problem.help(help) });
+                None
+            }
+            _ => self.named(name, found).first().copied(),
+        }
+    }
+}
+
+impl<'a> Agents<'a> {
+    fn add_groups(&mut self, by_name: &BTreeMap<&'a str, &'a Agent>, found: &mut Found) {
+        let groups = by_name.iter().filter(|(_, agent)| is_group(agent));
+        let mut mentions: Mentions<'a> = BTreeMap::new();
+        for (name, group) in groups {
+            let mentioned = mentions.entry(name).or_default();
+            for line in &group.lines {
+                let Line::Agent(to) = line else { continue };
+                if by_name.contains_key(&*to.is) {
+                    mentioned.push((&to.is, to.span));
+                } else {
+                    unknown(to, by_name.keys().copied(), found);
+                }
+            }
+        }
+        for problem in cycles(&mentions, "agent") {
+            found.add(problem);
+        }
+        for &name in mentions.keys() {
+            let group = self.members_of(name, &mentions);
+            self.members.insert(name, Members::Group(group));
+        }
+    }
+
+    fn members_of(&self, name: &'a str, mentions: &Mentions<'a>) -> Vec<AgentIndex> {
+        let mut members = BTreeSet::new();
+        let mut opened = BTreeSet::from([name]);
+        let mut waiting = vec![name];
+        while let Some(name) = waiting.pop() {
+            for (to, _) in mentions.get(name).into_iter().flatten() {
+                match self.members.get(to) {
+                    Some(Members::One(agent)) => {
+                        members.insert(*agent);
+                    }
+                    _ if opened.insert(to) => waiting.push(to),
+                    _ => {}
+                }
+            }
+        }
+        members.into_iter().collect()
+    }
+}
+
+impl Context<'_> {
+    fn agent(&self, agent: &Agent, found: &mut Found) -> model::Agent {
+        let mut launched_as = vec![agent.name.is.clone()];
+        let mut alternatives: Vec<Vec<Sign>> = Vec::new();
+        for line in &agent.lines {
+            match line {
+                Line::LaunchedAs(name) => {
+                    check_alone(name, agent, found);
+                    if !launched_as.contains(&name.is) {
+                        launched_as.push(name.is.clone());
+                    }
+                }
+                Line::Agent(name) => {
+                    let message = "`agent` stands beside other signs";
+                    let problem = Problem::new(name.span, message, "this makes a group");
+                    let help = "make a group of its own: `any: [{ agent: … }, { agent: … }]`";
+                    found.add(problem.help(help));
+                }
+                Line::Exe(glob) => {
+                    alternatives.push(self.globs(glob, Role::Program, Sign::Exe, found));
+                }
+                Line::Cgroup(glob) => {
+                    alternatives.push(self.globs(glob, Role::Cgroup, Sign::Cgroup, found));
+                }
+                Line::User(names) => {
+                    let users = names.iter().filter_map(|name| self.user(name, found));
+                    alternatives.push(users.map(Sign::User).collect());
+                }
+            }
+        }
+        let clauses = if agent.all {
+            product(&alternatives, agent, found)
+        } else {
+            alternatives.into_iter().flatten().map(|sign| vec![sign]).collect()
+        };
+        let place = self.sources.place(agent.name.span);
+        model::Agent { name: agent.name.is.clone(), clauses, launched_as, place }
+    }
+
+    fn globs(
+        &self,
+        text: &At<String>,
+        role: Role,
+        sign: fn(super::glob::Glob) -> Sign,
+        found: &mut Found,
+    ) -> Vec<Sign> {
+        match self.lists.globs(text, role) {
+            Ok(globs) => globs.into_iter().map(sign).collect(),
+            Err(problem) => {
+                found.add(problem);
+                Vec::new()
+            }
+        }
+    }
+
+    fn user(&self, name: &At<String>, found: &mut Found) -> Option<u32> {
+        if name.is.bytes().all(|byte| byte.is_ascii_digit()) {
+            // The last number means "no user" to the kernel.
+            let user = name.is.parse().ok().filter(|&user| user != u32::MAX);
+            if user.is_none() {
+                let message = format!("{} is not a user id", quote(&name.is));
+                found.add(Problem::new(name.span, message, "at most 4294967294"));
+            }
+            return user;
+        }
+        let user = self.users.get(&name.is);
+        if user.is_none() {
+            let meant = if found.is_flood() { None } else { nearest(&name.is, self.users.names()) };
+            let message = format!("unknown user {}", quote(&name.is));
+            let otherwise = "write the user id if the user is not known here".to_owned();
+            found.add(
+                Problem::new(name.span, message, "no user with this name on this host")
+                    .meant(meant, Some(otherwise)),
+            );
+        }
+        user
+    }
+}
+
+/// How an agent is launched is not a sign that the kernel could see together with others.
+fn check_alone(name: &At<String>, agent: &Agent, found: &mut Found) {
+    if agent.all && agent.lines.len() > 1 {
+        let message = "`launched-as` cannot be combined with other signs";
+        let problem = Problem::new(name.span, message, "under `all:`");
+        found.add(problem.help("use `any:`; a launched agent needs no other sign"));
+    }
+}
+
+fn is_group(agent: &Agent) -> bool {
+    !agent.lines.is_empty() && agent.lines.iter().all(|line| matches!(line, Line::Agent(_)))
+}
+
+fn by_name<'a>(files: &'a [File], found: &mut Found) -> BTreeMap<&'a str, &'a Agent> {
+    let mut by_name: BTreeMap<&str, &Agent> = BTreeMap::new();
+    for agent in files.iter().flat_map(|file| &file.agents) {
+        let name = &agent.name;
+        if by_name.len() == NAMES {
+            let message = format!("there are more than {NAMES} agents and groups");
+            found.add(Problem::new(name.span, message, "one too many"));
+            found.torn = true;
+            break;
+        }
+        if agent.all && is_group(agent) {
+            let problem =
+                Problem::new(name.span, "a group of agents is made with `any:`", "not `all:`");
+            found.add(problem.help("no process is two agents at once"));
+        }
+        if let Some(first) = by_name.get(&*name.is) {
+            let message = format!("agent {} is defined twice", quote(&name.is));
+            let problem = Problem::new(name.span, message, "here again");
+            let problem = problem.also(first.name.span, "first here");
+            found.add(problem.help("write all its signs in one place"));
+        } else {
+            by_name.insert(&name.is, agent);
+        }
+    }
+    by_name
+}
+
+/// A name under which two agents are launched would be neither.
+fn check_launched_as(files: &[File], found: &mut Found) {
+    let agents = || files.iter().flat_map(|file| &file.agents);
+    let mut taken: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
+    for agent in agents() {
+        taken.entry(&agent.name.is).or_insert((&agent.name.is, agent.name.span));
+    }
+    for agent in agents() {
+        for line in &agent.lines {
+            let Line::LaunchedAs(name) = line else { continue };
+            let owner = taken.entry(&name.is).or_insert((&agent.name.is, name.span));
+            if owner.0 != agent.name.is {
+                let message = format!("two agents are launched as {}", quote(&name.is));
+                let other = format!("{} is, too", quote(owner.0));
+                let label = format!("{} is", quote(&agent.name.is));
+                found.add(Problem::new(name.span, message, label).also(owner.1, other));
+            }
+        }
+    }
+}
+
+fn unknown<'a>(name: &At<String>, known: impl Iterator<Item = &'a str>, found: &mut Found) {
+    let meant = if found.is_flood() { None } else { nearest(&name.is, known) };
+    let message = format!("unknown agent {}", quote(&name.is));
+    let problem = Problem::new(name.span, message, "no agent with this name in any file");
+    found.add_unknown(problem.meant(meant, None));
+}
+
+/// `all:` with lines that have alternatives: a clause for every choice.
+fn product(alternatives: &[Vec<Sign>], agent: &Agent, found: &mut Found) -> Vec<Vec<Sign>> {
+    let mut clauses = vec![Vec::new()];
+    for signs in alternatives {
+        if clauses.len().saturating_mul(signs.len()) > CLAUSES {
+            let message =
+                format!("agent {} has too many combinations of signs", quote(&agent.name.is));
+            let label = format!("more than {CLAUSES} of them");
+            let problem = Problem::new(agent.name.span, message, label);
+            found.add(problem.help("write fewer users, fewer braces or fewer lines"));
+            return Vec::new();
+        }
+        let with = |clause: &Vec<Sign>| {
+            let clause = clause.clone();
+            signs.iter().map(move |sign| [clause.as_slice(), std::slice::from_ref(sign)].concat())
+        };
+        clauses = clauses.iter().flat_map(with).collect();
+    }
+    // An agent that is only launched shows no signs.
+    clauses.retain(|clause| !clause.is_empty());
+    clauses
+}

@@ -1,0 +1,229 @@
+//! The graph that an automaton is made of: all its globs, laid over each other from the first byte
+//! read on.
+//!
+//! It is a trie whose nodes may loop, and whose equal tails are then folded into one. That is what
+//! keeps the automaton small: a hundred globs `**/*word*` of one rule share what comes before the word
+//! and what comes after it.
+
+use std::collections::HashMap;
+
+use monitor_common::plan::{Bits, Space};
+
+use super::classes::Sets;
+use crate::rules::glob::{ByteSet, Glob, Part, Unit};
+
+/// A glob that an automaton must find, and what it then adds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pattern<'a> {
+    /// The glob.
+    pub(super) glob: &'a Glob,
+    /// The space of an anchored glob, none for a floating one, which is read from its end.
+    pub(super) space: Option<Space>,
+    /// Bits of what it matches.
+    pub(super) bits: Bits,
+}
+
+/// What leads from one node to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Edge {
+    /// This byte.
+    Byte(u8),
+    /// A byte of the set with this number.
+    Set(u32),
+    /// Nothing: whoever is in the first node is in the second as well.
+    Skip,
+}
+
+/// How a node stays where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum Loop {
+    /// It does not.
+    #[default]
+    None,
+    /// By every byte but `/`.
+    Component,
+    /// By every whole component and its `/`.
+    Depth,
+}
+
+/// A place in some globs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Node {
+    /// Where it leads, in order.
+    pub(super) edges: Vec<(Edge, u32)>,
+    /// How it stays.
+    pub(super) stays: Loop,
+    /// What a path that ends here is in, as a number of [`Nfa::found`].
+    pub(super) ends: u32,
+    /// What every path is in that comes here.
+    pub(super) seals: u32,
+    /// Everything that can still be found from here on.
+    pub(super) under: u32,
+}
+
+/// The graph. The first node is the one before the first byte.
+#[derive(Debug)]
+pub(super) struct Nfa {
+    /// The nodes.
+    pub(super) nodes: Vec<Node>,
+    /// The sets of [`Edge::Set`].
+    pub(super) sets: Vec<ByteSet>,
+    /// What is found, by number.
+    pub(super) found: Sets,
+}
+
+/// What a glob is in reading order.
+enum Step {
+    Byte(u8),
+    Set(ByteSet),
+    Stay(Loop),
+}
+
+/// How it ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Where the path ends.
+    Path,
+    /// Here, whatever follows.
+    Sealed,
+}
+
+impl Nfa {
+    /// Lays `patterns` over each other.
+    pub(super) fn new(patterns: &[Pattern<'_>]) -> Self {
+        let mut trie =
+            Trie { nodes: vec![Node::default()], children: HashMap::new(), sets: HashMap::new() };
+        let mut found = Sets::new();
+        for pattern in patterns {
+            let (steps, end) = match pattern.space {
+                Some(space) => forward(pattern.glob, space),
+                None => backward(pattern.glob),
+            };
+            let node = steps.iter().fold(0, |node, step| trie.child(node, step));
+            let node = &mut trie.nodes[node as usize];
+            let here = if end == End::Path { &mut node.ends } else { &mut node.seals };
+            let number = found.number(&pattern.bits);
+            *here = found.sum(*here, number);
+        }
+        let mut sets = trie.sets.into_iter().collect::<Vec<_>>();
+        sets.sort_unstable_by_key(|&(_, number)| number);
+        let nodes = folded(trie.nodes, &mut found);
+        Self { nodes, sets: sets.into_iter().map(|(set, _)| set).collect(), found }
+    }
+}
+
+/// The graph before equal tails are folded.
+struct Trie {
+    nodes: Vec<Node>,
+    children: HashMap<(u32, Edge, Loop), u32>,
+    sets: HashMap<ByteSet, u32>,
+}
+
+impl Trie {
+    fn child(&mut self, node: u32, step: &Step) -> u32 {
+        let number = |count: usize| u32::try_from(count).expect("fewer steps than bytes of rules");
+        let (edge, stays) = match step {
+            Step::Byte(byte) => (Edge::Byte(*byte), Loop::None),
+            Step::Set(set) => {
+                let next = number(self.sets.len());
+                (Edge::Set(*self.sets.entry(*set).or_insert(next)), Loop::None)
+            }
+            Step::Stay(stays) => (Edge::Skip, *stays),
+        };
+        let next = number(self.nodes.len());
+        *self.children.entry((node, edge, stays)).or_insert_with(|| {
+            self.nodes.push(Node { stays, ..Node::default() });
+            self.nodes[node as usize].edges.push((edge, next));
+            next
+        })
+    }
+}
+
+/// Keeps one of all nodes that lead to the same, and says what is under each. A node's children come
+/// after it in the trie, so that going backwards every child is known before its parents.
+fn folded(mut trie: Vec<Node>, found: &mut Sets) -> Vec<Node> {
+    let mut kept = HashMap::new();
+    let mut same = vec![0; trie.len()];
+    for at in (0..trie.len()).rev() {
+        let mut node = std::mem::take(&mut trie[at]);
+        node.edges.iter_mut().for_each(|(_, child)| *child = same[*child as usize]);
+        node.edges.sort_unstable();
+        let own = found.sum(node.ends, node.seals);
+        let children = node.edges.iter().map(|&(_, child)| trie[child as usize].under);
+        node.under = children.fold(own, |sum, child| found.sum(sum, child));
+        let number = u32::try_from(at).expect("as many as there were numbers for");
+        same[at] =
+            *kept.entry((node.edges.clone(), node.stays, node.ends, node.seals)).or_insert(number);
+        if same[at] == number {
+            trie[at] = node;
+        }
+    }
+    trie
+}
+
+/// From the first byte on, behind the lead byte of the space.
+fn forward(glob: &Glob, space: Space) -> (Vec<Step>, End) {
+    let lead = space.lead().expect("only spaces that are led in have anchored globs");
+    let mut steps = if lead == b'/' { vec![] } else { vec![Step::Byte(lead)] };
+    let mut end = End::Path;
+    for (at, part) in glob.parts().iter().enumerate() {
+        let deep = at > 0 && glob.parts()[at - 1] == Part::Depth;
+        if !deep {
+            steps.push(Step::Byte(b'/'));
+        }
+        let last = at + 1 == glob.parts().len();
+        match part {
+            Part::Depth => steps.push(Step::Stay(Loop::Depth)),
+            part if deep && last && part.is_star() => {
+                // Below a directory: one byte of a component says it.
+                steps.pop();
+                steps.push(Step::Set(ByteSet::ANY));
+                end = End::Sealed;
+            }
+            part => component(part, &mut steps, false),
+        }
+    }
+    (steps, end)
+}
+
+/// From the last byte back to the start of the first component that is named.
+fn backward(glob: &Glob) -> (Vec<Step>, End) {
+    let named = &glob.parts()[1..];
+    let mut steps = vec![];
+    for (at, part) in named.iter().enumerate().rev() {
+        match part {
+            Part::Depth => steps.push(Step::Stay(Loop::Depth)),
+            part => component(part, &mut steps, true),
+        }
+        // Before the slash, so that a `**` begins behind one.
+        if *part != Part::Depth && at > 0 {
+            steps.push(Step::Byte(b'/'));
+        }
+    }
+    // Every path has a slash before its first component: a `*` there always comes to its end.
+    match steps.last() {
+        Some(Step::Stay(_)) => drop(steps.pop()),
+        _ => steps.push(Step::Byte(b'/')),
+    }
+    (steps, End::Sealed)
+}
+
+fn component(part: &Part, steps: &mut Vec<Step>, backward: bool) {
+    let step = |unit: &Unit| match unit {
+        Unit::Byte(byte) => Step::Byte(*byte),
+        Unit::Set(set) => Step::Set(**set),
+        Unit::Star => Step::Stay(Loop::Component),
+    };
+    match part {
+        Part::Depth => {}
+        Part::Literal(bytes) if backward => {
+            steps.extend(bytes.iter().rev().copied().map(Step::Byte))
+        }
+        Part::Literal(bytes) => steps.extend(bytes.iter().copied().map(Step::Byte)),
+        // The same both ways, and better known from its first byte.
+        Part::Pattern(units) if backward && !part.is_star() => {
+            steps.extend(units.iter().rev().map(step))
+        }
+        Part::Pattern(units) => steps.extend(units.iter().map(step)),
+    }
+}

@@ -1,0 +1,416 @@
+//! Random rules and random acts: what the plan says is what the evaluator says.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use monitor_common::{Act, Verdict};
+use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
+
+use super::making::{agent, compiled, destinations, exception, glob, homes, paths, rule, set};
+use crate::rules::{
+    compile::{Ground, compile},
+    evaluate::{Attempt, Tier, evaluate},
+    glob::Homes,
+    model::{Exception, Mode, Object, Objects, Rule, RuleSet, Sense, Severity, Sign},
+    plan::{KernelPlan, numbers},
+};
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Few names, so that globs and paths meet often and miss narrowly.
+const NAMES: &[&str] =
+    &["a", "b", "ab", "ba", ".a", "a.b", "a.b.a", "b.a", "ac.a", "b.", "home", "root", "~", "@"];
+const PATTERNS: &[&str] = &[
+    "a", "b", "ab", ".a", "a.b", "home", "root", "*", "?", "a*", "*a", "*a*", "*ab*", "*.a", "*.b",
+    "*.b.a", "*.", "[ab]", "[!a]", "a?", "?b*", "*[.b]*", "**",
+];
+
+fn glob_text() -> impl Strategy<Value = String> {
+    let anchor = Union::new_weighted(vec![(3, Just("")), (1, Just("~")), (2, Just("/**"))]);
+    (anchor, vec(select(PATTERNS), 1..4), option::weighted(0.25, Just("**"))).prop_map(
+        |(anchor, parts, below)| {
+            let parts = parts.into_iter().chain(below).collect::<Vec<_>>();
+            format!("{anchor}/{}", parts.join("/"))
+        },
+    )
+}
+
+fn path() -> impl Strategy<Value = Vec<u8>> {
+    let home = select(&["", "", "", "/home/u", "/root", "/home", "/a/b", "/home/u/home/v"][..]);
+    let name = Union::new_weighted(vec![
+        (24, select(NAMES).prop_map(str::to_owned).boxed()),
+        (1, "[ab.]{0,5}[ab]".boxed()),
+    ]);
+    (home, vec(name, 0..5)).prop_map(|(home, names)| {
+        let path = names.iter().fold(home.to_owned(), |path, name| path + "/" + name);
+        if path.is_empty() { b"/".to_vec() } else { path.into_bytes() }
+    })
+}
+
+fn path_objects(items: std::ops::Range<usize>) -> impl Strategy<Value = Objects> {
+    vec(glob_text(), items)
+        .prop_map(|texts| paths(&texts.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+fn destination_objects(items: std::ops::Range<usize>) -> impl Strategy<Value = Objects> {
+    let net = select(
+        &[
+            "10.0.0.0/8",
+            "10.1.0.0/16",
+            "10.1.2.3/32",
+            "10.1.2.2/31",
+            "0.0.0.0/0",
+            "::/0",
+            "fd00::/8",
+            "fd00:1::1/128",
+        ][..],
+    );
+    let item = (net, select(&["", " 80", " 443"][..]), select(&["", " tcp", " udp"][..])).prop_map(
+        |(net, port, protocol)| match (port, protocol) {
+            ("", "") => net.to_owned(),
+            ("", protocol) => format!("{net} *{protocol}"),
+            (port, protocol) => format!("{net}{port}{protocol}"),
+        },
+    );
+    vec(item, items)
+        .prop_map(|texts| destinations(&texts.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+fn objects(act: Act, items: std::ops::Range<usize>) -> BoxedStrategy<Objects> {
+    if act == Act::Connect {
+        destination_objects(items).boxed()
+    } else {
+        path_objects(items).boxed()
+    }
+}
+
+fn an_exception(act: Act) -> impl Strategy<Value = Exception> {
+    (objects(act, 0..3), vec(glob_text(), 0..2)).prop_map(|(objects, exe)| {
+        exception(objects, &exe.iter().map(String::as_str).collect::<Vec<_>>())
+    })
+}
+
+fn a_rule() -> impl Strategy<Value = Rule> {
+    select(&[Act::Exec, Act::Read, Act::Read, Act::Connect][..]).prop_flat_map(|act| {
+        (
+            (
+                select(&[Sense::Only, Sense::Never, Sense::Never][..]),
+                objects(act, 0..6),
+                vec(an_exception(act), 0..3),
+            ),
+            select(vec![vec![0], vec![1], vec![0, 1]]),
+            select(&[Verdict::Alert, Verdict::Deny, Verdict::Kill][..]),
+            select(&[Verdict::Alert, Verdict::Kill][..]),
+            select(&[Mode::Monitor, Mode::Enforce][..]),
+            select(&[Severity::Info, Severity::Medium, Severity::Critical][..]),
+        )
+            .prop_map(
+                move |((sense, objects, exceptions), agents, action, fallback, mode, severity)| {
+                    Rule {
+                        agents,
+                        exceptions,
+                        action,
+                        fallback,
+                        mode,
+                        severity,
+                        ..rule("rule", act, sense, objects)
+                    }
+                },
+            )
+    })
+}
+
+fn rule_set() -> impl Strategy<Value = RuleSet> {
+    vec(a_rule(), 1..8).prop_map(|rules| RuleSet {
+        agents: vec![agent("one", vec![]), agent("other", vec![])],
+        rules,
+        ..RuleSet::default()
+    })
+}
+
+fn peer() -> impl Strategy<Value = Object> {
+    let address = select(
+        &[
+            "10.1.2.3",
+            "10.1.2.2",
+            "10.1.2.4",
+            "10.2.0.1",
+            "11.0.0.1",
+            "fd00:1::1",
+            "fd00:1::2",
+            "fe80::1",
+            "::1",
+        ][..],
+    );
+    (address, select(&[80, 443, 0, 81][..]), select(&[6, 17, 0, 1, 132][..])).prop_map(
+        |(address, port, protocol)| {
+            let address = match address.parse().unwrap() {
+                IpAddr::V4(address) => address.to_ipv6_mapped(),
+                IpAddr::V6(address) => address,
+            };
+            Object::Peer { address, port, protocol }
+        },
+    )
+}
+
+#[derive(Clone, Debug)]
+struct Try {
+    agents: Vec<usize>,
+    act: Act,
+    object: Object,
+    exe: Option<Vec<u8>>,
+}
+
+fn a_try() -> impl Strategy<Value = Try> {
+    let object = Union::new_weighted(vec![
+        (12, (select(&Act::ALL[..]), path().prop_map(Object::Path).boxed())),
+        (6, (select(&[Act::Connect][..]), peer().boxed())),
+        (1, (select(&Act::ALL[..]), Just(Object::Unknown).boxed())),
+    ]);
+    (object, select(vec![vec![0], vec![1], vec![1, 0], vec![]]), option::weighted(0.8, path()))
+        .prop_map(|((act, object), agents, exe)| Try { agents, act, object, exe })
+}
+
+/// The winner, by evaluating every rule.
+fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) {
+    let Try { agents, act, object, exe } = a_try;
+    let attempt = Attempt { agents, act: *act, object, exe: exe.as_deref() };
+    let ruling = evaluate(rules, tier, &homes(), &attempt);
+    (ruling.rule, ruling.done)
+}
+
+/// The winner, by the plan.
+fn planned(plan: &KernelPlan, a_try: &Try) -> (Option<usize>, Verdict) {
+    let agents =
+        a_try.agents.iter().map(|&agent| u32::try_from(agent + 1).unwrap()).collect::<Vec<_>>();
+    let winner = plan.verdict(&agents, a_try.act, &a_try.object, a_try.exe.as_deref());
+    let done = winner.map_or(Verdict::Allow, |rule| plan.rules[rule].done.try_into().unwrap());
+    (winner.map(|rule| plan.order[rule]), done)
+}
+
+/// The rules whose list an object is in, by asking every item.
+fn listed(plan: &KernelPlan, rules: &RuleSet, object: &Object, homes: &Homes) -> Vec<usize> {
+    let is_listed = |&number: &usize| match (&rules.rules[plan.order[number]].objects, object) {
+        (Objects::Paths(items), Object::Path(path)) => {
+            items.iter().any(|item| item.is.matches(path, homes))
+        }
+        (Objects::Destinations(items), &Object::Peer { address, port, protocol }) => {
+            items.iter().any(|item| item.is.covers(address, port, protocol))
+        }
+        _ => false,
+    };
+    (0..plan.rules.len()).filter(is_listed).collect()
+}
+
+proptest! {
+    #![proptest_config(config(20000))]
+
+    #[test]
+    fn plan_and_evaluator_agree(rules in rule_set(), tries in vec(a_try(), 40), react in any::<bool>()) {
+        let tier = if react { Tier::REACT } else { Tier::PREVENT };
+        let plan = compiled(&rules, &tier).unwrap();
+        for a_try in tries {
+            prop_assert_eq!(planned(&plan, &a_try), meant(&rules, &tier, &a_try), "{:?}\n{}", a_try, plan);
+            let bits = match &a_try.object {
+                Object::Path(path) => plan.classify_path(path),
+                Object::Peer { address, port, protocol } => plan.classify_peer(*address, *port, *protocol),
+                Object::Unknown => continue,
+            };
+            prop_assert_eq!(
+                numbers(&bits.rules).collect::<Vec<_>>(),
+                listed(&plan, &rules, &a_try.object, &homes()),
+                "{:?}", a_try
+            );
+        }
+    }
+}
+
+/// A path that was made to fit a glob, or nearly so.
+fn fitting(glob: &str, filling: &[&str], spoil: Option<usize>) -> Vec<u8> {
+    let mut filling = filling.iter().cycle();
+    let mut path = if glob.starts_with('~') { "/root".to_owned() } else { String::new() };
+    for part in glob.trim_start_matches('~').split('/').skip(1) {
+        let made = match part {
+            "**" => ["", "/a", "/b/a"][filling.next().unwrap().len() % 3].to_owned(),
+            "[ab]" | "?" => "/a".to_owned(),
+            "[!a]" => "/b".to_owned(),
+            part => {
+                let set = part.replace("[.b]", ".").replace('?', "a");
+                format!("/{}", set.replace('*', filling.next().unwrap()))
+            }
+        };
+        path += if made == "/" { "/a" } else { &made };
+    }
+    // At the end `**` is at least one component.
+    if glob.ends_with("/**") {
+        path += "/b";
+    }
+    let mut path = path.into_bytes();
+    if let Some(spoil) = spoil
+        && !path.is_empty()
+    {
+        let at = spoil % path.len();
+        if path[at] != b'/' {
+            path[at] = b'c';
+        }
+    }
+    if path.is_empty() { b"/".to_vec() } else { path }
+}
+
+proptest! {
+    #![proptest_config(config(1500))]
+
+    #[test]
+    fn near_misses_are_told_apart(
+        texts in vec(glob_text(), 1..12),
+        filling in vec(select(&["", "a", "b", ".a", "ab"][..]), 4),
+        spoil in option::of(0_usize..16),
+    ) {
+        // Each glob is a rule of its own, in the order of the plan.
+        let rules = texts.iter().map(|text| rule("rule", Act::Read, Sense::Never, paths(&[text])));
+        let rules = set(rules.collect());
+        let plan = compiled(&rules, &Tier::PREVENT).unwrap();
+        for text in &texts {
+            let object = Object::Path(fitting(text, &filling, spoil));
+            let Object::Path(path) = &object else { unreachable!() };
+            let found = numbers(&plan.classify_path(path).rules).collect::<Vec<_>>();
+            prop_assert_eq!(found, listed(&plan, &rules, &object, &homes()), "{}", String::from_utf8_lossy(path));
+            if spoil.is_none() {
+                prop_assert!(glob(text).matches(path, &homes()), "made to fit: {} {}", text, String::from_utf8_lossy(path));
+            }
+        }
+    }
+}
+
+fn a_sign() -> impl Strategy<Value = Sign> {
+    prop_oneof![
+        glob_text().prop_map(|text| Sign::Exe(glob(&text))),
+        glob_text().prop_map(|text| Sign::Cgroup(glob(text.trim_start_matches('~')))),
+        (0_u32..4).prop_map(Sign::User),
+    ]
+}
+
+fn shows(sign: &Sign, exe: &[u8], cgroup: &[u8], uid: u32) -> bool {
+    match sign {
+        Sign::Exe(glob) => glob.matches(exe, &homes()),
+        Sign::Cgroup(glob) => glob.matches(cgroup, &Homes::default()),
+        Sign::User(user) => *user == uid,
+    }
+}
+
+proptest! {
+    #![proptest_config(config(20000))]
+
+    #[test]
+    fn agents_are_recognised(
+        agents in vec(vec(vec(a_sign(), 1..4), 0..4), 1..6),
+        processes in vec((path(), path(), 0_u32..5), 10),
+    ) {
+        let agents = agents.into_iter().map(|clauses| agent("agent", clauses)).collect::<Vec<_>>();
+        let rules = RuleSet { agents, ..RuleSet::default() };
+        let plan = compiled(&rules, &Tier::PREVENT).unwrap();
+        for (exe, cgroup, uid) in processes {
+            let is = |clause: &Vec<Sign>| clause.iter().all(|sign| shows(sign, &exe, &cgroup, uid));
+            let meant = (1_u32..).zip(&rules.agents).filter(|(_, agent)| agent.clauses.iter().any(is));
+            let meant = meant.map(|(number, _)| number).collect::<Vec<_>>();
+            prop_assert_eq!(plan.recognise(&exe, &cgroup, uid), meant);
+        }
+    }
+}
+
+#[test]
+fn a_suffix_is_the_whole_name_of_some_files() {
+    let rules =
+        set(vec![rule("pem", Act::Read, Sense::Never, paths(&["**/*.pem", "**/*.tar.gz"]))]);
+    let plan = compiled(&rules, &Tier::PREVENT).unwrap();
+    for (path, hit) in [
+        ("/.pem", true),
+        ("/a/.pem", true),
+        ("/a/b.pem", true),
+        ("/a/b.c.pem", true),
+        ("/a/pem", false),
+        ("/a.pem/b", false),
+        ("/a/b.tar.gz", true),
+        ("/a/.tar.gz", true),
+        ("/a/b.gz", false),
+        ("/a/tar.gz", false),
+    ] {
+        let object = Object::Path(path.as_bytes().to_vec());
+        assert_eq!(plan.verdict(&[1], Act::Read, &object, None).is_some(), hit, "{path}");
+        assert_eq!(
+            glob("**/*.pem").matches(path.as_bytes(), &Homes::default()),
+            hit && !path.ends_with("gz")
+        );
+    }
+}
+
+#[test]
+fn an_agent_that_rules_name_by_another_number_is_not_meant() {
+    let rules = set(vec![rule("any", Act::Read, Sense::Only, paths(&[]))]);
+    let plan = compiled(&rules, &Tier::PREVENT).unwrap();
+    let object = Object::Path(b"/a".to_vec());
+    assert_eq!(plan.verdict(&[1], Act::Read, &object, None), Some(0));
+    assert_eq!(plan.verdict(&[2], Act::Read, &object, None), None);
+    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None), Some(0));
+    assert_eq!(plan.verdict(&[0, 1], Act::Read, &object, None), None, "0 ends the list");
+    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None), None);
+}
+
+#[test]
+fn what_is_within_a_network_is_within_those_around_it() {
+    let texts = [
+        &["10.0.0.0/8"][..],
+        &["10.1.0.0/16", "10.1.2.0/24 80"],
+        &["10.1.2.3/32"],
+        &["0.0.0.0/0 80 tcp"],
+    ];
+    let rules =
+        texts.iter().map(|texts| rule("rule", Act::Connect, Sense::Never, destinations(texts)));
+    let plan = compiled(&set(rules.collect()), &Tier::PREVENT).unwrap();
+    let address: Ipv6Addr = "::ffff:10.1.2.3".parse().unwrap();
+    let found = |port, protocol| {
+        numbers(&plan.classify_peer(address, port, protocol).rules).collect::<Vec<_>>()
+    };
+    assert_eq!(found(80, 6), [0, 1, 2, 3]);
+    assert_eq!(found(80, 17), [0, 1, 2]);
+    assert_eq!(found(80, 262), [0, 1, 2, 3], "MPTCP is TCP");
+}
+
+#[test]
+fn the_directory_of_homes_may_be_a_home_itself() {
+    let homes = Homes(vec![b"/home".to_vec()]);
+    let rules = set(vec![rule("r", Act::Read, Sense::Never, paths(&["~/u/a", "~/u/b*"]))]);
+    let ground =
+        Ground { secret: 1, homes: &homes, tier: &Tier::PREVENT, serial: 1, agent_numbers: &[1] };
+    let plan = compile(&rules, &ground).unwrap();
+    for (path, hit) in [("/home/u/a", true), ("/home/u/bc", true), ("/home/x/u/a", false)] {
+        let object = Object::Path(path.as_bytes().to_vec());
+        assert_eq!(plan.verdict(&[1], Act::Read, &object, None).is_some(), hit, "{path}");
+        assert_eq!(!listed(&plan, &rules, &object, &homes).is_empty(), hit, "{path}");
+    }
+}
+
+#[test]
+fn numbers_beyond_the_first_word() {
+    let rules = (0..200).map(|n| Rule {
+        exceptions: if n % 2 == 0 {
+            vec![exception(paths(&[&format!("/{n}/x")]), &[])]
+        } else {
+            vec![]
+        },
+        ..rule("rule", Act::Read, Sense::Never, paths(&[&format!("/{n}/*")]))
+    });
+    let clauses = (0..100).map(|uid| agent("agent", vec![vec![Sign::User(uid)]])).collect();
+    let rules = RuleSet { agents: clauses, rules: rules.collect(), ..RuleSet::default() };
+    let plan = compiled(&rules, &Tier::PREVENT).unwrap();
+    for n in 0..200 {
+        for name in ["x", "y"] {
+            let object = Object::Path(format!("/{n}/{name}").into_bytes());
+            let meant = (n % 2 == 1 || name == "y").then_some(n);
+            let winner = plan.verdict(&[1], Act::Read, &object, None);
+            assert_eq!(winner.map(|rule| plan.order[rule]), meant, "{n} {name}");
+        }
+    }
+    (0..100).for_each(|uid| assert_eq!(plan.recognise(b"/", b"/", uid), [uid + 1]));
+}

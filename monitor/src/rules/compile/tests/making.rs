@@ -1,0 +1,103 @@
+//! Rule sets made by hand, for tests: nothing here is read from a file.
+
+use std::sync::Arc;
+
+use monitor_common::{Act, Verdict};
+
+use crate::rules::{
+    compile::{CompileError, Ground, compile},
+    evaluate::Tier,
+    glob::{Glob, Homes},
+    model::{
+        Agent, Destination, Exception, Item, Mode, Objects, Place, Protocol, Rule, RuleSet, Sense,
+        Severity, Sign,
+    },
+    plan::KernelPlan,
+};
+
+pub(super) const SECRET: u64 = 0x5eed_0123_4567_89ab;
+
+pub(super) fn homes() -> Homes {
+    Homes(vec![b"/root".to_vec(), b"/a/b".to_vec(), b"/".to_vec()])
+}
+
+pub(super) fn place(line: usize) -> Place {
+    Place { file: Arc::from("test.yaml"), line: u32::try_from(line).unwrap(), column: 1 }
+}
+
+pub(super) fn items<T: Clone>(texts: &[&str], read: impl Fn(&str) -> Vec<T>) -> Vec<Item<T>> {
+    let items = texts.iter().enumerate().flat_map(|(line, text)| {
+        let item = |is| Item { is, text: (*text).to_owned(), list: None, place: place(line + 1) };
+        read(text).into_iter().map(item).collect::<Vec<_>>()
+    });
+    items.collect()
+}
+
+pub(super) fn paths(texts: &[&str]) -> Objects {
+    Objects::Paths(globs(texts))
+}
+
+pub(super) fn globs(texts: &[&str]) -> Vec<Item<Glob>> {
+    items(texts, |text| Glob::parse(text).expect(text))
+}
+
+/// `10.0.0.0/8`, then maybe a port, then maybe a protocol.
+pub(super) fn destinations(texts: &[&str]) -> Objects {
+    Objects::Destinations(items(texts, |text| {
+        let mut words = text.split(' ');
+        let net = match words.next().unwrap().parse().unwrap() {
+            ipnet::IpNet::V4(net) => {
+                ipnet::Ipv6Net::new(net.addr().to_ipv6_mapped(), net.prefix_len() + 96).unwrap()
+            }
+            ipnet::IpNet::V6(net) => net,
+        };
+        let port = words.next().filter(|&port| port != "*").map(|port| port.parse().unwrap());
+        let protocol =
+            words.next().map(|name| if name == "tcp" { Protocol::Tcp } else { Protocol::Udp });
+        vec![Destination { net, port, protocol }]
+    }))
+}
+
+pub(super) fn rule(id: &str, act: Act, sense: Sense, objects: Objects) -> Rule {
+    Rule {
+        id: id.to_owned(),
+        title: String::new(),
+        agents: vec![0],
+        act,
+        sense,
+        objects,
+        exceptions: vec![],
+        action: Verdict::Deny,
+        fallback: Verdict::Alert,
+        mode: Mode::Enforce,
+        severity: Severity::Medium,
+        help: None,
+        runbook: None,
+        tags: vec![],
+        place: place(1),
+    }
+}
+
+pub(super) fn exception(objects: Objects, exe: &[&str]) -> Exception {
+    Exception { objects, exe: globs(exe), reason: "test".to_owned(), place: place(1) }
+}
+
+pub(super) fn agent(name: &str, clauses: Vec<Vec<Sign>>) -> Agent {
+    Agent { name: name.to_owned(), clauses, launched_as: vec![], place: place(1) }
+}
+
+pub(super) fn glob(text: &str) -> Glob {
+    Glob::parse(text).expect(text).remove(0)
+}
+
+pub(super) fn set(rules: Vec<Rule>) -> RuleSet {
+    RuleSet { agents: vec![agent("agent", vec![])], rules, ..RuleSet::default() }
+}
+
+/// Agents are numbered from 1.
+pub(super) fn compiled(rules: &RuleSet, tier: &Tier) -> Result<KernelPlan, Vec<CompileError>> {
+    let agent_numbers = (1..).take(rules.agents.len()).collect::<Vec<_>>();
+    let ground =
+        Ground { secret: SECRET, homes: &homes(), tier, serial: 7, agent_numbers: &agent_numbers };
+    compile(rules, &ground)
+}

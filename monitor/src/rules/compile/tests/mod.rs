@@ -1,0 +1,7 @@
+//! The compiled plan against what the rules mean, and against its limits.
+
+mod agreement;
+mod limits;
+mod making;
+mod shown;
+mod size;

@@ -1,0 +1,213 @@
+//! The KernelPlan: a rule set as the kernel half wants it, before anybody has put it there.
+//!
+//! [`super::compile`] makes it, the installer writes it into the idle bank, and [`super::lookup`] reads
+//! it the way the kernel does. What each part means is said in [`monitor_common::plan`]; here the parts
+//! are only held together, without a bank: keys have bank 0, rows are those within a bank.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
+
+use monitor_common::{
+    Act, Verdict,
+    plan::{
+        ANY_EXE, AUTOMATA, Automaton, Aux, Bits, Clause, Header, Literal, Mask, Range, Rule,
+        mask_row,
+    },
+};
+
+use super::model::RuleIndex;
+
+/// Key of a literal within a bank: its hash and its length.
+pub type LiteralHash = (u64, u32);
+
+/// The compiled rules.
+#[derive(Clone)]
+pub struct KernelPlan {
+    /// What the hashes were made with; the kernel half must have the same.
+    pub secret: u64,
+    /// The one row that is not a table.
+    pub header: Header,
+    /// Literal paths and names.
+    pub literals: BTreeMap<LiteralHash, Literal>,
+    /// The forward and the backward automaton, where there is one.
+    pub automata: [Option<Box<Automaton>>; AUTOMATA as usize],
+    /// How large they are.
+    pub sizes: [AutomatonSize; AUTOMATA as usize],
+    /// Classes by number. The first is the empty one.
+    pub classes: Vec<Bits>,
+    /// Rules, strongest first.
+    pub rules: Vec<Rule>,
+    /// Aux sets by number; those that are not objects of an exception have an empty row.
+    pub aux: Vec<Aux>,
+    /// Rows of the mask table that are not empty, in order.
+    pub masks: Vec<(u32, Mask)>,
+    /// How agents are recognised.
+    pub clauses: Vec<Clause>,
+    /// Address ranges: bits of the address that count, key, class.
+    pub ranges: Vec<(u32, Range, u32)>,
+    /// Classes of users that are signs.
+    pub users: BTreeMap<u32, u32>,
+    /// Which rule of the set each rule of the plan is.
+    pub order: Vec<RuleIndex>,
+    /// Its id.
+    pub ids: Vec<String>,
+}
+
+/// How large an automaton is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AutomatonSize {
+    /// States, the dead one too.
+    pub states: u32,
+    /// Classes of bytes.
+    pub byte_classes: u32,
+    /// Cells that its rows take.
+    pub cells: u32,
+}
+
+/// A rule or an aux set, as a bit of [`Bits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::rules) enum Bit {
+    /// Rule of the plan.
+    Rule(usize),
+    /// Aux set of the plan.
+    Aux(usize),
+}
+
+impl Bit {
+    /// The bit alone.
+    pub(in crate::rules) fn bits(self) -> Bits {
+        let mut bits = Bits::default();
+        match self {
+            Self::Rule(number) => bits.rules[number / 64] |= 1 << (number % 64),
+            Self::Aux(number) => bits.aux[number / 64] |= 1 << (number % 64),
+        }
+        bits
+    }
+}
+
+/// Adds the bits of `more` to `bits`.
+pub(in crate::rules) fn add(bits: &mut Bits, more: &Bits) {
+    bits.rules.iter_mut().zip(more.rules).for_each(|(word, more)| *word |= more);
+    bits.aux.iter_mut().zip(more.aux).for_each(|(word, more)| *word |= more);
+}
+
+/// Numbers of the bits of a mask, from the lowest.
+pub(in crate::rules) fn numbers(words: &[u64]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(at, &word)| {
+        (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| at * 64 + bit)
+    })
+}
+
+impl fmt::Debug for KernelPlan {
+    /// Not the secret, and not a million cells.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KernelPlan {{\n{self}}}")
+    }
+}
+
+impl fmt::Display for KernelPlan {
+    /// What is in the plan, for people. Hashes are left out: they are another with every secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "plan {}: {} rules, {} aux sets",
+            self.header.serial,
+            self.rules.len(),
+            self.aux.len()
+        )?;
+        self.show_rules(f)?;
+        self.show_aux(f)?;
+        writeln!(f, "classes:")?;
+        for (number, class) in self.classes.iter().enumerate().skip(1) {
+            writeln!(f, "  {number}: {}", shown(class))?;
+        }
+        writeln!(f, "literals: {}", self.literals.len())?;
+        for (name, size) in ["forward", "backward"].into_iter().zip(self.sizes) {
+            if size != AutomatonSize::default() {
+                let AutomatonSize { states, byte_classes, cells } = size;
+                writeln!(
+                    f,
+                    "{name} automaton: {states} states, {byte_classes} byte classes, {cells} cells"
+                )?;
+            }
+        }
+        self.show_ranges(f)?;
+        for (uid, class) in &self.users {
+            writeln!(f, "user {uid}: class {class}")?;
+        }
+        for clause in &self.clauses {
+            let signs = Bits { aux: clause.signs, ..Bits::default() };
+            writeln!(f, "agent {}: {}", clause.agent, shown(&signs))?;
+        }
+        Ok(())
+    }
+}
+
+impl KernelPlan {
+    fn show_rules(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "rules:")?;
+        for (number, (rule, id)) in self.rules.iter().zip(&self.ids).enumerate() {
+            let only = self.header.only[number / 64] >> (number % 64) & 1 == 1;
+            let done = Verdict::try_from(rule.done).unwrap_or_default().name();
+            writeln!(
+                f,
+                "  {number}: {done} {id}{}",
+                if only { ", by what is not listed" } else { "" }
+            )?;
+        }
+        for (row, mask) in &self.masks {
+            let agent = row / mask_row(1, Act::Exec);
+            let act = Act::ALL
+                .into_iter()
+                .find(|&act| mask_row(agent, act) == *row)
+                .map_or("?", Act::name);
+            writeln!(f, "  agent {agent} {act}:{}", list(&mask.rules))?;
+        }
+        Ok(())
+    }
+
+    fn show_aux(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for number in numbers(&self.header.exceptions) {
+            let Aux { rule, exe, .. } = self.aux[number];
+            write!(f, "  aux {number}: lifts rule {rule}")?;
+            match exe {
+                ANY_EXE => writeln!(f)?,
+                exe => writeln!(f, " for executables of aux {exe}")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn show_ranges(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (bits, range, class) in &self.ranges {
+            let address = std::net::Ipv6Addr::from(range.address);
+            let port = u16::from_be_bytes(range.port);
+            writeln!(
+                f,
+                "range {address}/{bits} protocol {} port {port}: class {class}",
+                range.protocol
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn list(words: &[u64]) -> String {
+    numbers(words).fold(String::new(), |mut text, number| {
+        let _never_fails = write!(text, " {number}");
+        text
+    })
+}
+
+fn shown(bits: &Bits) -> String {
+    let mut text = String::new();
+    for (name, words) in [("rules", &bits.rules[..]), ("aux", &bits.aux[..])] {
+        if words.iter().any(|&word| word != 0) {
+            let gap = if text.is_empty() { "" } else { ", " };
+            let _never_fails = write!(text, "{gap}{name}{}", list(words));
+        }
+    }
+    text
+}

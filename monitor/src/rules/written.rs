@@ -1,0 +1,97 @@
+//! What was written: the content of a rule file after it was read, before any name was looked up.
+//!
+//! Between [`super::parse`], which makes it of YAML, and [`super::resolve`], which makes a
+//! [`super::model::RuleSet`] of it. Every text still knows where it stands.
+
+use monitor_common::{Act, Verdict};
+
+use super::{
+    model::{Mode, Sense, Severity},
+    source::{At, Span},
+};
+
+/// One file.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) mode: Mode,
+    pub(super) agents: Vec<Agent>,
+    pub(super) lists: Vec<List>,
+    pub(super) rules: Vec<Rule>,
+    /// Ids of rules that were refused: a test that names one has no problem of its own.
+    pub(super) refused: Vec<At<String>>,
+    pub(super) tests: Vec<Test>,
+}
+
+/// An entry of `agents:`.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) name: At<String>,
+    /// Whether every line must hold (`all:`) or one is enough (`any:`).
+    pub(super) all: bool,
+    pub(super) lines: Vec<Line>,
+    /// The entry has a problem: nothing more needs to be said about it.
+    pub(super) refused: bool,
+}
+
+/// One line of an agent.
+#[derive(Debug)]
+pub(super) enum Line {
+    Exe(At<String>),
+    Cgroup(At<String>),
+    User(Vec<At<String>>),
+    LaunchedAs(At<String>),
+    Agent(At<String>),
+}
+
+/// An entry of `lists:`.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) name: At<String>,
+    pub(super) items: Vec<At<String>>,
+}
+
+/// An entry of `rules:`.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) id: At<String>,
+    pub(super) title: String,
+    pub(super) agents: Vec<At<String>>,
+    pub(super) body: Body,
+    pub(super) action: Verdict,
+    pub(super) fallback: Option<Verdict>,
+    pub(super) severity: Severity,
+    pub(super) mode: Option<Mode>,
+    pub(super) help: Option<String>,
+    pub(super) runbook: Option<String>,
+    pub(super) tags: Vec<(String, Vec<String>)>,
+}
+
+/// The value of `exec:`, `read:`, `write:` or `connect:` in a rule.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) act: Act,
+    pub(super) sense: Sense,
+    pub(super) objects: Vec<At<String>>,
+    pub(super) exceptions: Vec<Exception>,
+}
+
+/// An entry of `except:`.
+#[derive(Debug)]
+pub(super) struct Exception {
+    pub(super) objects: Vec<At<String>>,
+    pub(super) exe: Vec<At<String>>,
+    pub(super) reason: String,
+    pub(super) span: Span,
+}
+
+/// An entry of `tests:`.
+#[derive(Debug)]
+pub(super) struct Test {
+    pub(super) name: At<String>,
+    pub(super) agent: At<String>,
+    pub(super) act: Act,
+    pub(super) object: At<String>,
+    pub(super) exe: Option<At<String>>,
+    pub(super) expect: At<Verdict>,
+    pub(super) rule: Option<At<String>>,
+}

@@ -1,0 +1,65 @@
+//! Overload: what the kernel saw is what it handed over and what it counted as lost, to the last one.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use driftwatch_tests::{Act, Ground, Outcome, Scenario, alert::acts_in, child::wait_until};
+
+use crate::claims::{SECRETS_ALERT, SOON, alone, same};
+
+#[test]
+fn of_10000_forbidden_opens_none_is_lost_without_being_counted() -> anyhow::Result<()> {
+    const PROCESSES: u32 = 8;
+    const OPENS_EACH: u32 = 1_250;
+    const MEMORY_KIB: u64 = 100 * 1024;
+    let _alone = alone();
+    let scenario = Scenario::start(Ground::new()?, SECRETS_ALERT)?;
+    let opens = Act::opens(&scenario.ground.secret(), OPENS_EACH);
+
+    let mut agents = Vec::new();
+    for _ in 0..PROCESSES {
+        agents.push(scenario.start_agent(&opens)?);
+    }
+    let mut most_memory = 0;
+    for agent in agents {
+        let ended = agent.wait()?;
+        ensure!(ended.outcome() == Outcome::Done, "{ended:?}");
+        same("opens", ended.stdout.trim(), "opened=1250 refused=0")?;
+        most_memory = most_memory.max(scenario.daemon.resident_kib()?);
+    }
+
+    let counters = settled_counters(&scenario)?;
+    let [seen, submitted, lost] = counters;
+    ensure!(seen == submitted + lost, "{seen} seen, {submitted} submitted, {lost} lost");
+    ensure!(seen >= u64::from(PROCESSES * OPENS_EACH), "only {seen} seen");
+    most_memory = most_memory.max(scenario.daemon.resident_kib()?);
+    ensure!(most_memory < MEMORY_KIB, "the daemon took {most_memory} KiB");
+    every_submitted_one_is_told(&scenario, submitted)
+}
+
+/// The counters of the activity ring, once they stand still.
+fn settled_counters(scenario: &Scenario) -> anyhow::Result<[u64; 3]> {
+    let mut last = None;
+    let settled = wait_until(SOON, || {
+        let mut now = [0; 3];
+        for (place, name) in
+            ["activity_seen", "activity_submitted", "activity_lost"].into_iter().enumerate()
+        {
+            now[place] = scenario.daemon.counter(name)?;
+        }
+        Ok((last.replace(now) == Some(now)).then_some(now))
+    })?;
+    settled.context("the counters do not stand still")
+}
+
+/// Alerts stand for every record that user space was handed, unless some were dropped and counted.
+fn every_submitted_one_is_told(scenario: &Scenario, submitted: u64) -> anyhow::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let told = wait_until(PATIENCE, || {
+        let status = scenario.daemon.status()?;
+        let dropped = status["alerts"]["dropped"].as_u64().context("alerts dropped")?;
+        let told = acts_in(&scenario.alerts()?) + dropped;
+        Ok((told >= submitted).then_some(told))
+    })?;
+    same("alerts and counted drops", told.context("alerts are missing")?, submitted)
+}

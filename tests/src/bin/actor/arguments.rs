@@ -1,0 +1,218 @@
+//! What the actor can be asked to do, as its command line spells it.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Performs one act in one way, and says with its exit code what came of it:
+/// 0 done, 10 refused with EPERM, 11 any other error, 137 the descendant that had to act was killed.
+#[derive(Parser)]
+#[command(name = "actor")]
+pub(crate) struct Arguments {
+    /// What the actor does to itself before it acts; several are done one inside the other.
+    #[arg(long = "via", value_enum)]
+    pub(crate) vias: Vec<Via>,
+    /// The cgroup v2 directory for `--via clone3-cgroup`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cgroup: Option<PathBuf>,
+    /// Acts this many times, each in a child of its own, and prints a tally; the exit code is 0.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) times: Option<u32>,
+    /// Bytes that a read got are appended to this file by the next call after it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) leak: Option<PathBuf>,
+    /// A file of four bytes, in which the next instruction after the call counts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mark: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) act: Act,
+}
+
+/// What the actor does to itself before it acts.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Via {
+    /// A child that leads a session of its own.
+    Setsid,
+    /// A grandchild whose parent has ended.
+    DoubleFork,
+    /// A thread that is not the first.
+    Thread,
+    /// A child that borrows the memory of its parent.
+    Vfork,
+    /// A child that is born in another cgroup.
+    Clone3Cgroup,
+    /// A user namespace of its own.
+    UnshareUser,
+    /// A child that is the first process of a PID namespace.
+    UnsharePid,
+    /// A mount namespace of its own.
+    UnshareMount,
+    /// A network namespace of its own.
+    UnshareNet,
+}
+
+/// What the actor does.
+#[derive(Subcommand)]
+pub(crate) enum Act {
+    /// Opens a file to read it and gives its bytes away.
+    Read {
+        path: PathBuf,
+        #[arg(long, value_enum, default_value_t = OpenHow::Openat)]
+        how: OpenHow,
+    },
+    /// Opens a file to change it and appends a line to it.
+    Write {
+        path: PathBuf,
+        #[arg(long, value_enum, default_value_t = OpenHow::Openat)]
+        how: OpenHow,
+    },
+    /// Connects a socket and sends the canary word through it.
+    Connect {
+        peer: SocketAddr,
+        #[arg(long, value_enum, default_value_t = ConnectHow::Tcp)]
+        how: ConnectHow,
+    },
+    /// Sends one datagram that carries the canary word.
+    Send {
+        peer: SocketAddr,
+        #[arg(long, value_enum, default_value_t = SendHow::Sendto)]
+        how: SendHow,
+        /// The permitted peer of a socket that is `connected-elsewhere`.
+        #[arg(long)]
+        elsewhere: Option<SocketAddr>,
+    },
+    /// Becomes another program.
+    Exec {
+        #[arg(long, value_enum, default_value_t = ExecHow::Execve)]
+        how: ExecHow,
+        path: PathBuf,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Appends a byte to the last of the files: a forbidden program shows that it ran.
+    Marker {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Opens a file again and again and prints how often it was allowed to.
+    Opens { path: PathBuf, times: u32 },
+    /// Becomes a tree of N descendants, each of which reads the file once.
+    Forks {
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=4_000))]
+        descendants: u32,
+        path: PathBuf,
+        /// Every descendant appends a byte here before it reads.
+        #[arg(long, value_name = "FILE")]
+        tried: PathBuf,
+    },
+    /// Repeats one operation and prints nanoseconds per operation.
+    Op {
+        #[arg(value_enum)]
+        operation: Operation,
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        times: u32,
+        /// The file of `stat` and `open`, the program of `exec`.
+        #[arg(long, default_value = "/bin/true")]
+        path: PathBuf,
+        /// The peer of `connect`: a UDP socket, so nothing is sent.
+        #[arg(long, default_value = "127.0.0.1:9")]
+        peer: SocketAddr,
+    },
+    /// Waits.
+    Sleep { seconds: u32 },
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OpenHow {
+    Open,
+    Openat,
+    Openat2,
+    /// Only for write; empties the file.
+    Creat,
+    /// `open_by_handle_at`.
+    Handle,
+    /// `open` through the 32-bit gate.
+    Int80,
+    /// Through a symbolic link of another name.
+    Symlink,
+    /// Through `/proc/self/root`.
+    ProcRoot,
+    #[value(name = "io_uring")]
+    Uring,
+    /// Done by a worker thread of the kernel.
+    #[value(name = "io_uring-async")]
+    UringAsync,
+    /// Submitted by the kernel's polling thread.
+    #[value(name = "io_uring-sqpoll")]
+    UringSqpoll,
+    /// Into a direct descriptor: the process never has a file descriptor.
+    #[value(name = "io_uring-direct")]
+    UringDirect,
+    /// Open and read as one linked chain, into shared memory: no instruction of ours in between.
+    #[value(name = "io_uring-chain")]
+    UringChain,
+    /// Open and read submitted together, not linked.
+    #[value(name = "io_uring-batch")]
+    UringBatch,
+    /// One thread opens, another waits for the descriptor and reads.
+    SiblingThread,
+    /// Another process opens into a table of descriptors that it shares with us.
+    SharedTable,
+}
+
+/// How a socket is connected.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConnectHow {
+    Tcp,
+    Udp,
+    /// An IPv4 peer in its IPv6 form, TCP.
+    Mapped,
+    /// An IPv4 peer in its IPv6 form, UDP.
+    MappedUdp,
+    /// `sendto` with `MSG_FASTOPEN`: there is no connect.
+    Fastopen,
+    #[value(name = "io_uring")]
+    Uring,
+    #[value(name = "io_uring-async")]
+    UringAsync,
+    Nonblock,
+}
+
+/// How a datagram is sent.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SendHow {
+    Sendto,
+    Sendmsg,
+    Sendmmsg,
+    #[value(name = "io_uring")]
+    Uring,
+    /// From a socket that is connected to a permitted peer.
+    ConnectedElsewhere,
+    /// An IPv4 peer in its IPv6 form.
+    V4OnV6,
+}
+
+/// How a program is started.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExecHow {
+    Execve,
+    /// `execveat` with a directory and a name.
+    Execveat,
+    /// `execveat` with a descriptor and no name.
+    Fexecve,
+    /// A copy in memory that has no path.
+    Memfd,
+    /// As the interpreter of a script.
+    Script,
+}
+
+/// An operation to measure.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Operation {
+    Getppid,
+    Stat,
+    Open,
+    Exec,
+    Connect,
+}

@@ -72,13 +72,16 @@ pub enum Miss {
     /// An `io_uring` open went into a direct descriptor, which this tier cannot look into: the
     /// object is unknown.
     DirectDescriptor = 10,
+    /// An `io_uring` open could not be remembered until the next submission: what is submitted behind it
+    /// may be done before it is judged.
+    PendingNotKept = 12,
     /// A record did not fit its scratch buffer and was sent without its bytes.
     RecordCut = 11,
 }
 
 impl Miss {
     /// Every miss, by number.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TagNotInherited,
         Self::TagNotSet,
         Self::LimitsFull,
@@ -91,6 +94,7 @@ impl Miss {
         Self::CwdUnreadable,
         Self::DirectDescriptor,
         Self::RecordCut,
+        Self::PendingNotKept,
     ];
 
     /// The place in the counter array: after [`Counter::ALL`].
@@ -115,6 +119,7 @@ impl Miss {
             Self::CwdUnreadable => "cwd_unreadable",
             Self::DirectDescriptor => "direct_descriptor",
             Self::RecordCut => "record_cut",
+            Self::PendingNotKept => "pending_not_kept",
         }
     }
 }

@@ -84,3 +84,7 @@ pub(crate) static USERS: HashMap<plan::UserKey, u32, { plan::USERS as usize }, N
 /// [`Tag`]s on tasks.
 #[btf_map]
 pub(crate) static TAGS: crate::task::TaskStorage<Tag> = crate::task::TaskStorage::new();
+
+/// The `io_uring` open that a task submitted last and that has not completed, 0 for none.
+#[btf_map]
+pub(crate) static PENDING: crate::task::TaskStorage<u64> = crate::task::TaskStorage::new();

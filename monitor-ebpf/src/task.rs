@@ -40,6 +40,18 @@ impl<T> TaskStorage<T> {
         }
     }
 
+    /// The value of `task`, or null where it has none.
+    #[inline(always)]
+    pub(crate) fn value(&self, task: *const u8) -> *mut T {
+        self.get(task, ptr::null(), 0)
+    }
+
+    /// Gives `task` a value where it has none. `false` where the kernel had no memory for it.
+    #[inline(always)]
+    pub(crate) fn set(&self, task: *const u8, value: &T) -> bool {
+        !self.get(task, value, BPF_LOCAL_STORAGE_GET_F_CREATE).is_null()
+    }
+
     /// The value of `task`, made from `initial` where there is none, or null.
     #[inline(always)]
     fn get(&self, task: *const u8, initial: *const T, flags: u32) -> *mut T {
@@ -67,7 +79,7 @@ pub(crate) fn current() -> *const u8 {
 /// The tag of a task itself.
 #[inline(always)]
 fn own(task: *const u8) -> Option<Tag> {
-    let tag = maps::TAGS.get(task, ptr::null(), 0);
+    let tag = maps::TAGS.value(task);
     // SAFETY: not null, so a live value of the storage of a live task.
     (!tag.is_null()).then(|| unsafe { *tag }).filter(Tag::is_set)
 }

@@ -37,6 +37,7 @@ pub const TABLE: &[Row] = &[
     Row { program: "sched_process_exit", hook: Hook::Tracepoint },
     Row { program: "sys_exit", hook: Hook::Tracepoint },
     Row { program: "io_uring_complete", hook: Hook::Tracepoint },
+    Row { program: "io_uring_submit_req", hook: Hook::Tracepoint },
     Row { program: "connect4", hook: Hook::Cgroup },
     Row { program: "connect6", hook: Hook::Cgroup },
     Row { program: "sendmsg4", hook: Hook::Cgroup },

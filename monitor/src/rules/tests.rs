@@ -76,6 +76,16 @@ fn the_starter_rules_load_and_their_tests_pass() {
 }
 
 #[test]
+fn the_page_about_the_language_is_true() {
+    let page = include_str!("../../../rules/README.md");
+    let text = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let users = Users([("svc-worker".to_owned(), 1200)].into());
+    let rules =
+        load(&[file("README.md", text)], &users).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(examples::run(&rules).iter().all(|outcome| outcome.passed));
+}
+
+#[test]
 fn a_test_that_expects_something_else_fails() {
     let body = rule("r", "one", "read: { never: [/x] }", "action: deny");
     let other = rule("s", "one", "read: { never: [/y] }", "action: deny");
@@ -198,6 +208,21 @@ fn large_files_and_large_lists_are_refused() {
         .map(|n| rule(&format!("r{n}"), "one", "read: { never: [\"@l\"] }", "action: deny"))
         .collect();
     let problems = bad(&[file("a.yaml", format!("{AGENTS}{list}rules:\n{rules}"))]);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].ends_with("the rules have more than 1000000 items together"));
+}
+
+#[test]
+fn many_agents_and_many_braces_are_refused() {
+    let names: String =
+        (0..1025).map(|n| format!("  a{n}: {{ any: [{{ exe: /a }}] }}\n")).collect();
+    let problems = bad(&[file("a.yaml", format!("version: 1\nagents:\n{names}"))]);
+    assert_eq!(problems, ["a.yaml:1027:3: there are more than 1024 agents and groups"]);
+    let braces: Vec<String> =
+        (0..1000).map(|n| format!("\"/{n}{}\"", "{a,b}".repeat(10))).collect();
+    let act = format!("read: {{ never: [{}] }}", braces.join(","));
+    let text = format!("{AGENTS}rules:\n{}", rule("r", "one", &act, "action: deny"));
+    let problems = bad(&[file("a.yaml", text)]);
     assert_eq!(problems.len(), 1);
     assert!(problems[0].ends_with("the rules have more than 1000000 items together"));
 }

@@ -19,8 +19,9 @@ fn main() -> anyhow::Result<()> {
         // SAFETY: a build script has one thread.
         unsafe { env::set_var("RUSTC_BOOTSTRAP", "1") }; // `-Z build-std` on a released compiler
     }
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?)
-        .join("../monitor-ebpf");
+    let root =
+        PathBuf::from(env::var("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?)
+            .join("../monitor-ebpf");
     println!("cargo:rerun-if-changed=../monitor-common/src");
     let root = root.to_str().context("the checkout's path is not UTF-8")?;
     let package = Package { name: "monitor-ebpf", root_dir: root, ..Package::default() };
@@ -30,7 +31,8 @@ fn main() -> anyhow::Result<()> {
 /// A toolchain that has the sources of `core`.
 fn find_toolchain() -> anyhow::Result<String> {
     for name in ["nightly", "bpf"] {
-        let sysroot = Command::new("rustup").args(["run", name, "rustc", "--print", "sysroot"]).output();
+        let sysroot =
+            Command::new("rustup").args(["run", name, "rustc", "--print", "sysroot"]).output();
         let Ok(sysroot) = sysroot else { break };
         let path = String::from_utf8_lossy(&sysroot.stdout);
         let core = PathBuf::from(path.trim()).join("lib/rustlib/src/rust/library/core/Cargo.toml");

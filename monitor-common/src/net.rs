@@ -6,7 +6,9 @@ use crate::record::Decision;
 
 /// A peer was named. An IPv4 address is always in its mapped form, `::ffff:a.b.c.d`, however the
 /// caller spelt it; the unspecified address is the loopback address, as it is for the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Net {
     /// The peer, in network order.

@@ -57,7 +57,9 @@ pub const fn mask_row(agent: u32, act: Act) -> u32 {
 }
 
 /// Which rules and aux sets an object belongs to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Bits {
     /// Bit *i* % 64 of word *i* / 64 is rule *i*.
@@ -67,7 +69,9 @@ pub struct Bits {
 }
 
 /// The one row of a bank that is not a table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Header {
     /// Rules that are hit by what is not in their list.
@@ -144,7 +148,9 @@ impl Space {
 }
 
 /// Key of the literal map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct LiteralKey {
     /// [`hash_start`], then [`hash_step`] for each byte.
@@ -156,7 +162,9 @@ pub struct LiteralKey {
 }
 
 /// Value of the literal map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Literal {
     /// Class of the object that is spelt so, 0 for none.
@@ -196,8 +204,9 @@ pub const fn hash_step(hash: u64, secret: u64, byte: u8) -> u64 {
 
 /// One automaton of a bank, as the value of an array of `BANKS * 2` rows: forward, then backward.
 ///
-/// A step is `cells[(state << shift) + classes[byte]]`. State 0 is dead. `accept[state]` is the class
-/// of an object that ends there, 0 for none.
+/// A step is `cells[(state << shift) + classes[byte]]`. State 0 is dead. `accept[state]` is the class of
+/// every object whose reading comes to the state, on its way or at its end; 0 for none. The forward one
+/// reads a NUL behind the last byte, so that it can tell the end.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Automaton {
@@ -207,7 +216,7 @@ pub struct Automaton {
     pub start: u32,
     /// Always zero.
     pub reserved: u32,
-    /// Class of objects by the state after their last byte.
+    /// Class by state.
     pub accept: [u16; STATES],
     /// Next states, a row of `1 << shift` cells a state.
     pub cells: [u16; CELLS],
@@ -224,7 +233,9 @@ pub const FORWARD: u32 = 0;
 pub const BACKWARD: u32 = 1;
 
 /// Row of the rule table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Rule {
     /// A [`crate::Verdict`]: what is done, as mode and tier allow.
@@ -234,7 +245,9 @@ pub struct Rule {
 }
 
 /// Row of the aux table: what the aux set of an exception does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Aux {
     /// The rule whose bit is cleared.
@@ -249,7 +262,9 @@ pub struct Aux {
 pub const ANY_EXE: u16 = u16::MAX;
 
 /// Row of the mask table: the rules that hold for an agent and an act.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Mask {
     /// Bit *i* % 64 of word *i* / 64 is rule *i*.
@@ -257,7 +272,9 @@ pub struct Mask {
 }
 
 /// One way to recognise an agent: a process that shows all these signs is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Clause {
     /// Aux sets, all of which must hold.
@@ -269,7 +286,9 @@ pub struct Clause {
 }
 
 /// Data of the key of the address trie, in the order in which prefixes are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Range {
     /// Bank.
@@ -286,7 +305,9 @@ pub struct Range {
 pub const RANGE_LEAD_BITS: u32 = 32;
 
 /// Key of the user map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct UserKey {
     /// Real user id.

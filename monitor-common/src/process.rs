@@ -5,7 +5,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::record::Decision;
 
 /// A process of a session has a child. The header tells of the child; threads are not recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Fork {
     /// `start` of the parent, as in [`crate::record::Header`].
@@ -18,7 +20,9 @@ pub struct Fork {
 
 /// A program was started. Behind it: `exe_len` bytes of the executable's path, `cwd_len` bytes of
 /// the working directory, `argv_len` bytes of arguments, each closed by NUL.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Exec {
     /// `start` of the parent, as in [`crate::record::Header`].
@@ -52,7 +56,9 @@ pub mod exec_flag {
 }
 
 /// The last thread of a process has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Exit {
     /// As `wait` would give it: the low 7 bits are the signal, the next byte the code.

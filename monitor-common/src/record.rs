@@ -49,7 +49,9 @@ impl TryFrom<u32> for Kind {
 }
 
 /// Starts every record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Header {
     /// Counts the records that this CPU had for this ring, lost ones too; the first is 1. A gap is a
@@ -81,7 +83,9 @@ pub struct Header {
 }
 
 /// What the plan said of an act, in every record of one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Decision {
     /// Place of the winning rule in the plan, [`NO_RULE`] where none was hit.

@@ -13,7 +13,9 @@ pub const LIMITS: usize = 4;
 pub const NO_AGENT: u32 = 0;
 
 /// The value of the task storage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Tag {
     /// The run of the innermost agent: random, never 0 on a tagged task.

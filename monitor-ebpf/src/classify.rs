@@ -7,9 +7,9 @@ use aya_ebpf::{Global, btf_maps::lpm_trie::Key, helpers::bpf_loop};
 use monitor_common::{
     counter::Miss,
     plan::{
-        AUTOMATA, AUX_WORDS, Automaton, BACKWARD, Bits, CELLS, CLASSES, FORWARD, Header, Literal, LiteralKey,
-        RANGE_LEAD_BITS, RULE_WORDS, Range, STATES, Space, UserKey, hash_start, hash_step, header_flag,
-        literal_flag, row,
+        AUTOMATA, AUX_WORDS, Automaton, BACKWARD, Bits, CELLS, CLASSES, FORWARD, Header, Literal,
+        LiteralKey, RANGE_LEAD_BITS, RULE_WORDS, Range, STATES, Space, UserKey, hash_start,
+        hash_step, header_flag, literal_flag, row,
     },
 };
 
@@ -163,10 +163,10 @@ extern "C" fn scan_byte(index: u32, reader: *mut Reader) -> i64 {
         scan.rest = hash_step(scan.rest, secret, byte);
     }
     if scan.state != 0 {
-        scan.state = next(automaton, scan.state, reader.shift, byte);
+        scan.state = step(reader, automaton, scan.state, byte);
     }
     if scan.home_state != 0 {
-        scan.home_state = next(automaton, scan.home_state, reader.shift, byte);
+        scan.home_state = step(reader, automaton, scan.home_state, byte);
     }
     0
 }
@@ -216,8 +216,13 @@ fn finish(reader: &Reader, flags: u32) {
     if flags & header_flag::SUFFIXES != 0 && scan.dot != 0 {
         exact(reader, scan.suffix, scan.dot);
     }
-    accept(reader.bank, automaton, scan.state, reader.bits);
-    accept(reader.bank, automaton, scan.home_state, reader.bits);
+    // A path cannot hold NUL: it closes what must match to the end.
+    if scan.state != 0 {
+        step(reader, automaton, scan.state, 0);
+    }
+    if scan.home_state != 0 {
+        step(reader, automaton, scan.home_state, 0);
+    }
 }
 
 #[inline(never)]
@@ -252,7 +257,7 @@ fn add(bank: u32, class: u32, bits: *mut Bits) {
     }
 }
 
-/// A step of an automaton.
+/// The state behind a byte.
 #[inline(always)]
 fn next(automaton: &Automaton, state: u32, shift: u32, byte: u8) -> u32 {
     let class = u32::from(automaton.classes[byte as usize]);
@@ -260,10 +265,15 @@ fn next(automaton: &Automaton, state: u32, shift: u32, byte: u8) -> u32 {
     u32::from(automaton.cells[cell])
 }
 
+/// A step of an automaton: the state behind a byte, whose class is added.
 #[inline(always)]
-fn accept(bank: u32, automaton: &Automaton, state: u32, bits: *mut Bits) {
+fn step(reader: &Reader, automaton: &Automaton, state: u32, byte: u8) -> u32 {
+    let state = next(automaton, state, reader.shift, byte);
     let class = automaton.accept[state as usize & (STATES - 1)];
-    add(bank, u32::from(class), bits);
+    if class != 0 {
+        add(reader.bank, u32::from(class), reader.bits);
+    }
+    state
 }
 
 #[inline(never)]
@@ -276,7 +286,6 @@ fn backward(plan: &Plan, at: &Place, start: u32) {
     unsafe {
         (*scan).state = automaton.start;
         bpf_loop(END - start, back_byte as *mut c_void, (&raw mut reader).cast(), 0);
-        accept(plan.bank, automaton, (*scan).state, bits);
     }
 }
 
@@ -286,7 +295,7 @@ extern "C" fn back_byte(index: u32, reader: *mut Reader) -> i64 {
     unsafe {
         let reader = &*reader;
         let byte = (*reader.buffer).0[(MASK.wrapping_sub(index) & MASK) as usize];
-        let state = next(&*reader.automaton, (*reader.scan).state, reader.shift, byte);
+        let state = step(reader, &*reader.automaton, (*reader.scan).state, byte);
         (*reader.scan).state = state;
         i64::from(state == 0)
     }

@@ -6,7 +6,8 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_get_smp_processor_id, bpf_ktime_get_boot_ns,
+    bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_get_smp_processor_id,
+    bpf_ktime_get_boot_ns,
     generated::{bpf_probe_read_kernel, bpf_probe_read_user, bpf_ringbuf_output},
 };
 use monitor_common::{
@@ -118,7 +119,9 @@ fn output(ring: *mut c_void, bytes: *mut u8, len: u32) -> i64 {
 fn masked_to_a_piece(len: u32) -> u32 {
     let mut len = u64::from(len);
     // SAFETY: arithmetic on a register.
-    unsafe { core::arch::asm!("{len} &= {mask}", len = inout(reg) len, mask = const 2 * PIECE_ROOM - 1) };
+    unsafe {
+        core::arch::asm!("{len} &= {mask}", len = inout(reg) len, mask = const 2 * PIECE_ROOM - 1)
+    };
     len as u32
 }
 

@@ -97,8 +97,10 @@ fn judge(tag: &Tag, origin: Origin, file: Missed<Address>) {
         }
     };
     let nothing = Mask::default();
-    let reads = if mode & MODE_READ != 0 { verdict::holding(plan, tag, Act::Read) } else { nothing };
-    let writes = if mode & MODE_WRITE != 0 { verdict::holding(plan, tag, Act::Write) } else { nothing };
+    let reads =
+        if mode & MODE_READ != 0 { verdict::holding(plan, tag, Act::Read) } else { nothing };
+    let writes =
+        if mode & MODE_WRITE != 0 { verdict::holding(plan, tag, Act::Write) } else { nothing };
     if verdict::is_empty(&reads) && verdict::is_empty(&writes) {
         return;
     }
@@ -118,7 +120,9 @@ fn file_of(task: Address, descriptor: u32) -> Missed<Address> {
     let slots: Address = field::read(table, &field::FDT_FD)?;
     // SAFETY: the helper checks the address.
     let file = unsafe {
-        aya_ebpf::helpers::bpf_probe_read_kernel((slots + u64::from(descriptor) * 8) as *const Address)
+        aya_ebpf::helpers::bpf_probe_read_kernel(
+            (slots + u64::from(descriptor) * 8) as *const Address,
+        )
     };
     match file {
         Ok(file) if file != 0 => Ok(file),
@@ -182,7 +186,8 @@ impl Open<'_> {
         let (device, inode) = identity(inode.unwrap_or(0));
         let header = emit::header(Kind::File, self.tag, self.plan.header.serial);
         let decision = *decision;
-        let body = File { inode, device, act: act as u32, decision, origin: self.origin as u32, path_len };
+        let body =
+            File { inode, device, act: act as u32, decision, origin: self.origin as u32, path_len };
         draft.send(header, body);
     }
 }

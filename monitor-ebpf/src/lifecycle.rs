@@ -212,7 +212,8 @@ impl New<'_> {
             classify::user(self.plan, place.bits, uid);
         }
         if flags & header_flag::CGROUPS != 0 {
-            match cgroup(self.task as Address).and_then(|node| path::of_kernfs(place.buffer, node)) {
+            match cgroup(self.task as Address).and_then(|node| path::of_kernfs(place.buffer, node))
+            {
                 Ok(start) => classify::path(self.plan, place, start, Space::Cgroup),
                 Err(why) => miss::note(why),
             }
@@ -235,8 +236,17 @@ impl New<'_> {
         let (parent_pid, parent_start) = parent(self.task);
         let (device, inode) = identity(inode);
         let header: Header = emit::header(Kind::Exec, tag, self.plan.header.serial);
-        let body =
-            Exec { parent_start, inode, device, parent_pid, decision, flags, exe_len, cwd_len, argv_len };
+        let body = Exec {
+            parent_start,
+            inode,
+            device,
+            parent_pid,
+            decision,
+            flags,
+            exe_len,
+            cwd_len,
+            argv_len,
+        };
         draft.send(header, body);
     }
 
@@ -258,7 +268,10 @@ impl New<'_> {
     #[inline(always)]
     fn append_arguments(&self, draft: &mut Draft) -> (u32, u32) {
         let area = field::read::<Address>(self.task as Address, &field::TASK_MM).and_then(|mm| {
-            Ok((field::read::<u64>(mm, &field::MM_ARG_START)?, field::read::<u64>(mm, &field::MM_ARG_END)?))
+            Ok((
+                field::read::<u64>(mm, &field::MM_ARG_START)?,
+                field::read::<u64>(mm, &field::MM_ARG_END)?,
+            ))
         });
         let Ok((from, to)) = area else {
             miss::note(Miss::ArgumentsUnreadable);

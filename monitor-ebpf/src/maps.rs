@@ -46,12 +46,17 @@ pub(crate) static PLANS: Array<plan::Header, PER_BANK> = Array::new();
 
 /// Literal paths and names.
 #[btf_map]
-pub(crate) static LITERALS: HashMap<plan::LiteralKey, plan::Literal, { plan::LITERALS as usize }, NO_PREALLOC> =
-    HashMap::new();
+pub(crate) static LITERALS: HashMap<
+    plan::LiteralKey,
+    plan::Literal,
+    { plan::LITERALS as usize },
+    NO_PREALLOC,
+> = HashMap::new();
 
 /// Two automata a bank.
 #[btf_map]
-pub(crate) static AUTOMATA: Array<plan::Automaton, { PER_BANK * plan::AUTOMATA as usize }> = Array::new();
+pub(crate) static AUTOMATA: Array<plan::Automaton, { PER_BANK * plan::AUTOMATA as usize }> =
+    Array::new();
 
 /// Classes.
 #[btf_map]
@@ -67,7 +72,8 @@ pub(crate) static AUX: Array<plan::Aux, { PER_BANK * plan::AUX }> = Array::new()
 
 /// Which rules hold for an agent and an act.
 #[btf_map]
-pub(crate) static MASKS: Array<plan::Mask, { PER_BANK * plan::AGENTS as usize * Act::COUNT }> = Array::new();
+pub(crate) static MASKS: Array<plan::Mask, { PER_BANK * plan::AGENTS as usize * Act::COUNT }> =
+    Array::new();
 
 /// How agents are recognised.
 #[btf_map]
@@ -79,7 +85,8 @@ pub(crate) static RANGES: LpmTrie<plan::Range, u32, { plan::RANGES as usize }> =
 
 /// Users to classes.
 #[btf_map]
-pub(crate) static USERS: HashMap<plan::UserKey, u32, { plan::USERS as usize }, NO_PREALLOC> = HashMap::new();
+pub(crate) static USERS: HashMap<plan::UserKey, u32, { plan::USERS as usize }, NO_PREALLOC> =
+    HashMap::new();
 
 /// [`Tag`]s on tasks.
 #[btf_map]

@@ -26,6 +26,11 @@ const PASS: i32 = 1;
 /// What it returns to make the call fail with `EPERM`.
 const REFUSE: i32 = 0;
 
+/// `IPPROTO_TCP`.
+const TCP: u8 = 6;
+/// `IPPROTO_MPTCP`: TCP on the wire.
+const MPTCP: u32 = 262;
+
 /// TCP and connected UDP over IPv4, also by Fast Open and `io_uring`.
 #[cgroup_sock_addr(connect4)]
 pub(crate) fn connect4(ctx: SockAddrContext) -> i32 {
@@ -139,7 +144,8 @@ fn judge(plan: &Plan, holding: &Mask, scratch: *mut Scratch, peer: &Peer) -> Dec
         (*scratch).bits = Bits::default();
         &raw mut (*scratch).bits
     };
-    classify::peer(plan, bits, &peer.address, peer.port, peer.protocol as u8);
+    let carrier = if peer.protocol == MPTCP { TCP } else { peer.protocol as u8 };
+    classify::peer(plan, bits, &peer.address, peer.port, carrier);
     verdict::of(plan, holding, scratch)
 }
 

@@ -5,7 +5,12 @@
 //! given back. With all of them taken the object is unknown, which inside a session never means
 //! "allowed".
 
-use monitor_common::{counter::Miss, plan::{AUX_WORDS, Bits, RULE_WORDS}, record::ARGV_BYTES, tag::Tag};
+use monitor_common::{
+    counter::Miss,
+    plan::{AUX_WORDS, Bits, RULE_WORDS},
+    record::ARGV_BYTES,
+    tag::Tag,
+};
 
 use crate::{
     atomic,

@@ -11,9 +11,7 @@ use aya_ebpf::helpers::{bpf_loop, bpf_send_signal};
 use monitor_common::{
     Act, Verdict,
     counter::Miss,
-    plan::{
-        ANY_EXE, AUX, AUX_WORDS, Bits, Mask, RULE_WORDS, RULES, Space, mask_row, row,
-    },
+    plan::{ANY_EXE, AUX, AUX_WORDS, Bits, Mask, RULE_WORDS, RULES, Space, mask_row, row},
     record::{Decision, NO_RULE},
     tag::{NO_AGENT, Tag},
 };
@@ -152,7 +150,8 @@ fn classify_exe(plan: &Plan, scratch: *mut Scratch) {
 /// Rules are numbered strongest first: the lowest bit is the winner.
 #[inline(always)]
 fn strongest(plan: &Plan, hit: &[u64; RULE_WORDS], unknown: u8) -> Decision {
-    let mut decision = Decision { rule: NO_RULE, done: Verdict::Allow as u8, unknown, reserved: [0; 2] };
+    let mut decision =
+        Decision { rule: NO_RULE, done: Verdict::Allow as u8, unknown, reserved: [0; 2] };
     for word in 0..RULE_WORDS {
         if hit[word] == 0 {
             continue;

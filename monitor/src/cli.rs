@@ -150,8 +150,12 @@ pub fn run() -> ExitCode {
             let error = launch::launch(&client, &arguments.agent, &arguments.command);
             fail(&error, error.exit_code())
         }
-        Command::Check(RulePaths { paths }) => read(&paths).map_or_else(|code| code, |rules| check(&rules)),
-        Command::Test(RulePaths { paths }) => read(&paths).map_or_else(|code| code, |rules| test(&rules)),
+        Command::Check(RulePaths { paths }) => {
+            read(&paths).map_or_else(|code| code, |rules| check(&rules))
+        }
+        Command::Test(RulePaths { paths }) => {
+            read(&paths).map_or_else(|code| code, |rules| test(&rules))
+        }
         Command::Status(arguments) => status(arguments),
     }
 }
@@ -204,7 +208,7 @@ fn check(rules: &RuleSet) -> ExitCode {
     let host = Host::read();
     let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
     let ground = Ground {
-        secret: 0,
+        secret: daemon::secret().unwrap_or(0x5ca1_ab1e_0ddb_a115),
         homes: &host.homes,
         tier: &Tier::REACT,
         serial: 1,
@@ -223,7 +227,8 @@ fn check(rules: &RuleSet) -> ExitCode {
 }
 
 fn counts(rules: &RuleSet) -> String {
-    let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let count =
+        |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     [
         count(rules.files, "file"),
         count(rules.agents.len(), "agent"),
@@ -239,7 +244,8 @@ fn test(rules: &RuleSet) -> ExitCode {
     let outcomes = examples::run(rules);
     for outcome in &outcomes {
         let example = &rules.tests[outcome.test];
-        let by = outcome.rule.map(|rule| format!(" by {}", rules.rules[rule].id)).unwrap_or_default();
+        let by =
+            outcome.rule.map(|rule| format!(" by {}", rules.rules[rule].id)).unwrap_or_default();
         if outcome.passed {
             println!("  pass {} ({}{by})", example.name, outcome.got.name());
         } else {
@@ -282,7 +288,10 @@ fn flat(name: &str, value: &Value) -> String {
     match value {
         Value::Object(fields) => {
             let dot = if name.is_empty() { "" } else { "." };
-            fields.iter().map(|(field, value)| flat(&format!("{name}{dot}{field}"), value)).collect()
+            fields
+                .iter()
+                .map(|(field, value)| flat(&format!("{name}{dot}{field}"), value))
+                .collect()
         }
         other => format!("{name:<44} {other}\n"),
     }

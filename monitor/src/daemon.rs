@@ -189,8 +189,11 @@ struct Daemon {
 impl Daemon {
     /// Compiles a rule set for this host, gives it to the kernel half, and from then on reads records by it.
     fn put_in_force(&mut self, rules: RuleSet) -> Result<(), DaemonError> {
-        let numbers: Result<Vec<u32>, TooManyAgents> =
-            rules.agents.iter().map(|agent| self.pipeline.agents.names.number(&agent.name)).collect();
+        let numbers: Result<Vec<u32>, TooManyAgents> = rules
+            .agents
+            .iter()
+            .map(|agent| self.pipeline.agents.names.number(&agent.name))
+            .collect();
         let agent_numbers = numbers.map_err(RulesError::from)?;
         let tier = Tier::REACT;
         let ground = Ground {
@@ -249,14 +252,18 @@ impl Daemon {
         }
         self.sink.put(match self.config.format {
             Format::Json => json::line(&alert),
-            Format::Text => text::lines(&alert, crate::alert::sink::is_terminal(&self.config.alerts)),
+            Format::Text => {
+                text::lines(&alert, crate::alert::sink::is_terminal(&self.config.alerts))
+            }
         });
     }
 
     fn answer(&mut self, request: Request) {
         // A caller that does not wait for its answer any more is no error.
         match request {
-            Request::Begin { caller, agent, answer } => drop(answer.send(self.begin(&caller, &agent))),
+            Request::Begin { caller, agent, answer } => {
+                drop(answer.send(self.begin(&caller, &agent)))
+            }
             Request::Status { answer } => drop(answer.send(self.status())),
         }
     }
@@ -264,13 +271,16 @@ impl Daemon {
     /// Makes the caller the root of a session of an agent, on top of whatever limits it is under.
     fn begin(&mut self, caller: &Caller, agent: &str) -> Result<Begun, Refused> {
         let number = self.launchable(agent)?;
-        let failed = |error: io::Error| Refused { error: format!("the caller cannot be tagged: {error}") };
+        let failed =
+            |error: io::Error| Refused { error: format!("the caller cannot be tagged: {error}") };
         let before = self.kernel.tags.get(pidfd(caller)).map_err(failed)?.unwrap_or_default();
         if before.agents.contains(&number) {
             return Ok(Begun { session: SessionId(before.session).to_string() });
         }
         let Some(place) = before.agents.iter().position(|limit| *limit == NO_AGENT) else {
-            let error = format!("the caller is already under the limits of {LIMITS} agents, the most there can be");
+            let error = format!(
+                "the caller is already under the limits of {LIMITS} agents, the most there can be"
+            );
             return Err(Refused { error });
         };
         let session = secret().map_err(failed)?.max(1);
@@ -365,7 +375,9 @@ impl Daemon {
 
     fn status(&self) -> Value {
         let counters = match self.kernel.counters.read() {
-            Ok(counters) => counters.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect(),
+            Ok(counters) => {
+                counters.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect()
+            }
             Err(error) => Value::String(error.to_string()),
         };
         let in_force = self.pipeline.in_force();
@@ -459,7 +471,7 @@ fn open_sink(config: &Config) -> Result<Sink, DaemonError> {
 }
 
 /// A number that nobody can guess.
-fn secret() -> io::Result<u64> {
+pub(crate) fn secret() -> io::Result<u64> {
     let mut bytes = [0; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(u64::from_ne_bytes(bytes))

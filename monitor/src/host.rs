@@ -80,7 +80,8 @@ impl Host {
     #[must_use]
     pub fn read() -> Self {
         let passwd = fs::read("/etc/passwd").unwrap_or_default();
-        let entries: Vec<Entry> = passwd.split(|byte| *byte == b'\n').filter_map(Entry::parse).collect();
+        let entries: Vec<Entry> =
+            passwd.split(|byte| *byte == b'\n').filter_map(Entry::parse).collect();
         let by_name: BTreeMap<String, u32> =
             entries.iter().map(|entry| (entry.name.clone(), entry.uid)).collect();
         let mut names = HashMap::new();
@@ -240,7 +241,8 @@ mod tests {
     fn homes_are_those_of_root_and_of_people() {
         let passwd = "root:x:0:0::/root:/bin/sh\nbin:x:2:2::/bin:/x\nana:x:1000:1000::/home/ana:/x\n\
                       bo:x:1001:1001::/srv/bo:/x\nodd:x:1002:1002::/:/x\n";
-        let entries: Vec<Entry> = passwd.lines().filter_map(|line| Entry::parse(line.as_bytes())).collect();
+        let entries: Vec<Entry> =
+            passwd.lines().filter_map(|line| Entry::parse(line.as_bytes())).collect();
         assert_eq!(homes(&entries).0, [b"/root".to_vec(), b"/srv/bo".to_vec()]);
     }
 }

@@ -9,7 +9,7 @@ use monitor_common::Verdict;
 
 use crate::{
     agent::{Agents, Process},
-    event::{DecodeError, Decision, Event, ProcessId, What, decode},
+    event::{Decision, DecodeError, Event, ProcessId, What, decode},
     rules::{
         evaluate::{Attempt, Ruling, Tier, evaluate, explain_match},
         glob::Homes,
@@ -126,19 +126,20 @@ impl Pipeline {
     }
 
     fn find(&mut self, event: Event, decision: Decision) -> Option<Finding> {
-        let Some(in_force) = self.plans.iter().find(|plan| plan.serial == event.plan).cloned() else {
+        let Some(in_force) = self.plans.iter().find(|plan| plan.serial == event.plan).cloned()
+        else {
             self.seen.unknown_plans += 1;
             return None;
         };
         let line = self.agents.ancestry(event.process, event.session);
         let root = self.agents.session(event.session).map(|session| session.root);
         let complete = line.last().is_some_and(|(id, _)| Some(*id) == root);
-        let ancestry: Vec<_> = line.into_iter().map(|(id, process)| (id, process.clone())).collect();
+        let ancestry: Vec<_> =
+            line.into_iter().map(|(id, process)| (id, process.clone())).collect();
         if ancestry.is_empty() {
             self.seen.unknown_processes += 1;
         }
-        let rule =
-            decision.rule.and_then(|number| in_force.order.get(number as usize).copied());
+        let rule = decision.rule.and_then(|number| in_force.order.get(number as usize).copied());
         let object = object(&event);
         if self.disagrees(&in_force, &event, &object, decision, rule) {
             self.seen.disagreements += 1;
@@ -165,7 +166,8 @@ impl Pipeline {
     ) -> bool {
         let Some((act, _)) = event.act() else { return false };
         let agents = agents_of(in_force, event.agent);
-        let exe = self.agents.processes.get(event.process).and_then(|process| process.exe.as_deref());
+        let exe =
+            self.agents.processes.get(event.process).and_then(|process| process.exe.as_deref());
         let attempt = Attempt { agents: &agents, act, object, exe };
         let Ruling { rule: expected, done, .. } =
             evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);

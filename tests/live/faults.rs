@@ -62,7 +62,8 @@ fn loaded_programs() -> anyhow::Result<BTreeSet<String>> {
 /// Programs are freed a moment after their last user has gone.
 fn host_is_as_before(before: &Host) -> anyhow::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(5);
-    let same = child::wait_until(PATIENCE, || Ok(Host::look()?.adds_nothing_to(before).then_some(())))?;
+    let same =
+        child::wait_until(PATIENCE, || Ok(Host::look()?.adds_nothing_to(before).then_some(())))?;
     same.with_context(|| format!("before: {before:#?}\nafter: {:#?}", Host::look()))
 }
 

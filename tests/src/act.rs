@@ -79,6 +79,20 @@ impl Act {
         forks
     }
 
+    /// Opens each of the files once, to read it.
+    #[must_use]
+    pub fn read_each<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        Self::new("each", paths)
+    }
+
+    /// Opens each of the files once, to change it.
+    #[must_use]
+    pub fn write_each<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut each = Self::new("each", paths);
+        each.options = vec!["--write".into()];
+        each
+    }
+
     /// Repeats an operation and prints what one costs.
     #[must_use]
     pub fn op(operation: &str, times: u32) -> Self {
@@ -132,6 +146,13 @@ impl Act {
         self
     }
 
+    /// Acts as soon as the file exists.
+    #[must_use]
+    pub fn after(mut self, file: &Path) -> Self {
+        self.before.extend(["--after".into(), file.into()]);
+        self
+    }
+
     /// Leaves traces of how far the actor got.
     #[must_use]
     pub fn traced(mut self, trace: &Trace) -> Self {
@@ -150,8 +171,14 @@ impl Act {
 
     /// The command that does it, of no agent.
     pub fn command(&self) -> anyhow::Result<Command> {
-        let mut command = Command::new(programs::actor()?);
+        Ok(self.command_of(&programs::actor()?))
+    }
+
+    /// The same with another copy of the actor.
+    #[must_use]
+    pub fn command_of(&self, actor: &Path) -> Command {
+        let mut command = Command::new(actor);
         command.args(self.arguments());
-        Ok(command)
+        command
     }
 }

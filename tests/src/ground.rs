@@ -71,6 +71,16 @@ impl Ground {
         self.directory.path()
     }
 
+    /// A copy of the actor at this place.
+    pub fn actor_at(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let place = self.path(name);
+        if let Some(directory) = place.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        fs::copy(programs::actor()?, &place).context("copy the actor")?;
+        Ok(place)
+    }
+
     /// A new trace.
     pub fn trace(&self, name: &str) -> anyhow::Result<Trace> {
         let trace = Trace { stem: self.path("traces").join(name) };

@@ -16,6 +16,11 @@ pub fn actor() -> anyhow::Result<PathBuf> {
     find("actor", "DRIFTWATCH_ACTOR")
 }
 
+/// A daemon that panics once it is attached; `DRIFTWATCH_PANICKER` names another one.
+pub fn panicker() -> anyhow::Result<PathBuf> {
+    find("panicker", "DRIFTWATCH_PANICKER")
+}
+
 fn find(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
     if let Some(path) = env::var_os(variable) {
         let path = PathBuf::from(path);

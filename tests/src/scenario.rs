@@ -38,18 +38,38 @@ impl Scenario {
         rules: &str,
         alerts: PathBuf,
     ) -> anyhow::Result<Self> {
+        Self::start_on(ground, &rule_file(rules), alerts)
+    }
+
+    /// Starts the daemon with this rule file, whatever its agents are.
+    pub fn start_file(ground: Ground, text: &str) -> anyhow::Result<Self> {
+        let alerts = ground.path("alerts.jsonl");
+        Self::start_on(ground, text, alerts)
+    }
+
+    fn start_on(ground: Ground, text: &str, alerts: PathBuf) -> anyhow::Result<Self> {
         let file = ground.path("rules.yaml");
-        fs::write(&file, rule_file(rules))?;
+        fs::write(&file, text)?;
         let daemon = Daemon::start(&file, &alerts, &ground.path("control.sock"))?;
         Ok(Self { daemon, ground })
     }
 
     /// The command that does the act as the agent.
     pub fn command(&self, act: &Act) -> anyhow::Result<Command> {
+        self.command_as(AGENT, &act.command()?)
+    }
+
+    /// The command as an agent of this name.
+    pub fn command_as(&self, agent: &str, inner: &Command) -> anyhow::Result<Command> {
         let mut command = Command::new(programs::driftwatch()?);
-        command.args(["run", "--agent", AGENT, "--socket"]).arg(self.daemon.socket());
-        command.arg("--").arg(programs::actor()?).args(act.arguments());
+        command.args(["run", "--agent", agent, "--socket"]).arg(self.daemon.socket());
+        command.arg("--").arg(inner.get_program()).args(inner.get_args());
         Ok(command)
+    }
+
+    /// Runs the command as an agent of this name and waits for its end.
+    pub fn run_as(&self, agent: &str, inner: &Command) -> anyhow::Result<Ended> {
+        child::run(&mut self.command_as(agent, inner)?)
     }
 
     /// Does the act as the agent and waits for its end.

@@ -168,7 +168,9 @@ fn why_less(rule: &Rule, asked: Verdict, done: Verdict) -> Option<&'static str> 
     }
     Some(match rule.mode {
         Mode::Monitor => "the rule is in monitor mode",
-        Mode::Enforce => "this host cannot refuse this act before it happens; the rule's fallback was taken",
+        Mode::Enforce => {
+            "this host cannot refuse this act before it happens; the rule's fallback was taken"
+        }
     })
 }
 

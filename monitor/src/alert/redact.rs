@@ -81,8 +81,10 @@ mod tests {
 
     fn redacted(line: &str) -> String {
         let argv: Vec<Vec<u8>> = line.split('|').map(|word| word.as_bytes().to_vec()).collect();
-        let masked: Vec<String> =
-            arguments(&argv).iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        let masked: Vec<String> = arguments(&argv)
+            .iter()
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect();
         masked.join("|")
     }
 
@@ -105,7 +107,9 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_stays() {
-        for line in ["cat|/home/ana/.aws/credentials", "git|push|--force", "ls|-la", "a|--token-file|-x"] {
+        for line in
+            ["cat|/home/ana/.aws/credentials", "git|push|--force", "ls|-la", "a|--token-file|-x"]
+        {
             assert_eq!(redacted(line), line);
         }
     }

@@ -87,7 +87,9 @@ impl Sink {
             self.tally.waiting.fetch_sub(1, Ordering::Relaxed);
             let before = self.tally.dropped.fetch_add(1, Ordering::Relaxed);
             if before == 0 {
-                log::error!("the alert queue is full ({QUEUE}): alerts are being dropped, see `driftwatch status`");
+                log::error!(
+                    "the alert queue is full ({QUEUE}): alerts are being dropped, see `driftwatch status`"
+                );
             }
         }
     }
@@ -118,8 +120,7 @@ struct Delivery {
 impl Delivery {
     fn run(&mut self, waiting: &Receiver<String>) {
         while let Ok(alert) = waiting.recv() {
-            let fate =
-                if self.deliver(&alert) { &self.tally.written } else { &self.tally.dropped };
+            let fate = if self.deliver(&alert) { &self.tally.written } else { &self.tally.dropped };
             fate.fetch_add(1, Ordering::Relaxed);
             self.tally.waiting.fetch_sub(1, Ordering::Relaxed);
         }
@@ -131,7 +132,10 @@ impl Delivery {
         while let Err(error) = self.outlet.write(alert.as_bytes()) {
             self.tally.failures.fetch_add(1, Ordering::Relaxed);
             if !said {
-                log::error!("alerts cannot be written to {}: {error}; they wait in memory", self.outlet);
+                log::error!(
+                    "alerts cannot be written to {}: {error}; they wait in memory",
+                    self.outlet
+                );
                 said = true;
             }
             if self.grace_is_over() {

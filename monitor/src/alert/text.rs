@@ -20,7 +20,8 @@ pub fn lines(alert: &Alert, colour: bool) -> String {
     let strong = if alert.done >= Verdict::Deny { RED } else { YELLOW };
     let mut text = String::new();
     let id = alert.rule.as_ref().map_or("no rule", |rule| rule.id.as_str());
-    let mut put = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a String takes all");
+    let mut put =
+        |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a String takes all");
     put(format_args!(
         "{}{}{} {} {}  {}{}{}",
         paint(strong),
@@ -104,11 +105,15 @@ fn command(process: &Process) -> String {
 }
 
 fn executable(process: &Process) -> String {
-    process.exe.as_ref().map_or_else(|| "an unknown program".to_owned(), |exe| shown(exe).to_string())
+    process
+        .exe
+        .as_ref()
+        .map_or_else(|| "an unknown program".to_owned(), |exe| shown(exe).to_string())
 }
 
 fn family(alert: &Alert) -> String {
-    let names: Vec<String> = alert.ancestry.iter().map(|(_, process)| executable(process)).collect();
+    let names: Vec<String> =
+        alert.ancestry.iter().map(|(_, process)| executable(process)).collect();
     let end = if alert.ancestry_complete { "" } else { " ← …" };
     format!("{}{end}", names.join(" ← "))
 }

@@ -49,7 +49,10 @@ pub fn bind(path: &Path) -> io::Result<(UnixListener, Socket)> {
     }
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file in its place"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a file in its place",
+            ));
         }
         Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers there"));

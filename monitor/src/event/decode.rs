@@ -133,7 +133,11 @@ fn exec(rest: &mut &[u8]) -> Result<What, DecodeError> {
 /// Arguments stand one behind the other, each closed by NUL; the last may be cut.
 fn arguments(area: &[u8]) -> Vec<Vec<u8>> {
     let area = area.strip_suffix(b"\0").unwrap_or(area);
-    if area.is_empty() { Vec::new() } else { area.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect() }
+    if area.is_empty() {
+        Vec::new()
+    } else {
+        area.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
+    }
 }
 
 fn file(rest: &mut &[u8]) -> Result<What, DecodeError> {

@@ -11,11 +11,7 @@ pub mod storage;
 
 use std::{io, path::PathBuf};
 
-use aya::{
-    Btf, BtfError, Ebpf, EbpfError,
-    maps::MapError,
-    programs::ProgramError,
-};
+use aya::{Btf, BtfError, Ebpf, EbpfError, maps::MapError, programs::ProgramError};
 
 pub use self::{
     hook_log::HookLog,
@@ -183,7 +179,8 @@ impl Kernel {
 /// `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12), `CAP_SYS_PTRACE` (19): capabilities(7).
 fn require_capabilities() -> Result<(), KernelError> {
     const NEEDED: &str = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE";
-    let effective = rustix::thread::capabilities(None).map(|sets| sets.effective.bits()).unwrap_or(0);
+    let effective =
+        rustix::thread::capabilities(None).map(|sets| sets.effective.bits()).unwrap_or(0);
     let all = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN"), (19, "CAP_SYS_PTRACE")];
     for (bit, missing) in all {
         if effective & (1 << bit) == 0 {

@@ -55,8 +55,9 @@ impl Readable for Blob {
     fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), btfparse::Error> {
         let from = usize::try_from(offset).ok();
         let bytes = from.and_then(|from| self.0.get(from..from.checked_add(into.len())?));
-        let bytes = bytes
-            .ok_or_else(|| btfparse::Error::new(btfparse::ErrorKind::IOError, "the file ends too early"))?;
+        let bytes = bytes.ok_or_else(|| {
+            btfparse::Error::new(btfparse::ErrorKind::IOError, "the file ends too early")
+        })?;
         into.copy_from_slice(bytes);
         Ok(())
     }

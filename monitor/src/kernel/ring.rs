@@ -24,10 +24,7 @@ impl Rings {
     ///
     /// Where the rings cannot be waited for.
     pub fn new(lifecycle: RingBuf<MapData>, activity: RingBuf<MapData>) -> io::Result<Self> {
-        Ok(Self {
-            lifecycle: watched(lifecycle)?,
-            activity: watched(activity)?,
-        })
+        Ok(Self { lifecycle: watched(lifecycle)?, activity: watched(activity)? })
     }
 
     /// Waits until one of the rings has something.

@@ -74,7 +74,12 @@ impl<T: Pod> TaskStorage<T> {
         // SAFETY: the kernel reads `element` and the key, and reads or writes one `T` at `value`, for
         // which `get` and `set` give room.
         let failed = unsafe {
-            libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(&element), size_of::<Element>())
+            libc::syscall(
+                libc::SYS_bpf,
+                command,
+                std::ptr::from_ref(&element),
+                size_of::<Element>(),
+            )
         };
         if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }

@@ -16,7 +16,7 @@ use monitor_common::{
 };
 
 use super::{
-    compile::{covers, key},
+    compile::{END, covers, key},
     model::Object,
     plan::{KernelPlan, add, numbers},
 };
@@ -193,7 +193,7 @@ impl KernelPlan {
     /// Reads a path behind the lead byte of its space, which a path from the root brings along.
     fn forward(&self, space: Space, path: &[u8], bits: &mut Bits) {
         let lead = space.lead().filter(|&lead| lead != b'/');
-        self.run(FORWARD, lead.into_iter().chain(path.iter().copied()), bits);
+        self.run(FORWARD, lead.into_iter().chain(path.iter().copied()).chain([END]), bits);
     }
 
     fn run(&self, which: u32, bytes: impl Iterator<Item = u8>, bits: &mut Bits) {
@@ -201,12 +201,12 @@ impl KernelPlan {
         let shift = self.header.shifts[which as usize];
         let mut state = automaton.start;
         for byte in bytes {
+            state = step(automaton, shift, state, byte);
+            self.add(u32::from(automaton.accept[state as usize]), bits);
             if state == 0 {
                 break;
             }
-            state = step(automaton, shift, state, byte);
         }
-        self.add(u32::from(automaton.accept[state as usize]), bits);
     }
 
     /// What a trie would find: the longest prefix of the whole key.

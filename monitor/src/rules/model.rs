@@ -227,8 +227,13 @@ impl Destination {
     pub fn covers(&self, peer: Ipv6Addr, port: u16, protocol: u16) -> bool {
         self.net.contains(&peer)
             && self.port.is_none_or(|wanted| wanted == port)
-            && self.protocol.is_none_or(|wanted| wanted as u16 == protocol)
+            && self.protocol.is_none_or(|wanted| wanted as u16 == carrier(protocol))
     }
+}
+
+/// MPTCP (262) is TCP to whoever writes a rule, and on the wire.
+const fn carrier(protocol: u16) -> u16 {
+    if protocol == 262 { Protocol::Tcp as u16 } else { protocol }
 }
 
 /// A transport protocol that has ports, by its `IPPROTO_*` number.

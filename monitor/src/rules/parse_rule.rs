@@ -142,6 +142,13 @@ impl Reader<'_> {
         }
         let objects = fields.need(key, self.found).and_then(|field| self.objects(field));
         let exe = match fields.take("exe") {
+            Some(field) if act == Act::Exec => {
+                let message = "an exception of `exec` has no `exe`";
+                let label = "when a program starts, the one that started it is gone";
+                let problem = Problem::new(field.key.span, message, label);
+                self.add(problem.help("except the program itself, with `path`"));
+                None
+            }
             Some(field) => self.objects(field),
             None => Some(Vec::new()),
         };

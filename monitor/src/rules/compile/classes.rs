@@ -54,11 +54,6 @@ impl Sets {
         self.sums.insert(key, sum);
         sum
     }
-
-    /// Whether `part` adds nothing to `whole`.
-    pub(super) fn within(&mut self, part: u32, whole: u32) -> bool {
-        self.sum(part, whole) == whole
-    }
 }
 
 /// The class table of a plan while it is being made.

@@ -1,15 +1,15 @@
 //! The automaton, before it is made small: one state for every set of places that a path can be in.
 //!
-//! Two things keep their number down. What a path is certain to be in whatever follows is *sealed* in
-//! the state, and places that could find nothing beyond it are forgotten. And there is a limit to the
-//! work: a set of globs that exceeds it is refused, not waited for.
+//! What a path is found to be in on its way is added at once and not remembered: states need not tell
+//! apart what was found before. And there is a limit to the work: a set of globs that exceeds it is
+//! refused, not waited for.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     rc::Rc,
 };
 
-use super::nfa::{Edge, Loop, Nfa};
+use super::nfa::{END, Edge, Loop, Nfa};
 use crate::rules::glob::ByteSet;
 
 /// States that are tried at most: many times what fits after equal ones are merged.
@@ -32,7 +32,7 @@ pub(super) struct Dfa {
     pub(super) stride: usize,
     /// State before the first byte.
     pub(super) start: u32,
-    /// What a path is in that ends in a state, as numbers of [`Nfa::found`].
+    /// What a path is in that comes to a state, as numbers of [`Nfa::found`].
     pub(super) accept: Vec<u32>,
     /// Next states, [`Self::stride`] for each state.
     pub(super) next: Vec<u32>,
@@ -49,7 +49,7 @@ impl Dfa {
 #[derive(Debug)]
 pub(super) struct TooMuch;
 
-/// Where a path can be, and what it is certain to be in.
+/// Where a path can be, and what it has just been found to be in.
 type Key = (Rc<[u32]>, u32);
 
 /// Makes the automaton of a graph.
@@ -59,17 +59,14 @@ pub(super) fn build(nfa: &mut Nfa) -> Result<Dfa, TooMuch> {
     let mut work = Work { bytes, states: vec![], numbers: HashMap::new(), places: 0, by_class };
     let dead = work.state(nfa, vec![], 0)?;
     debug_assert_eq!(dead, DEAD);
-    let (mut first, mut sealed) = (vec![], 0);
-    enter(nfa, 0, &mut first, &mut sealed);
-    let start = work.state(nfa, first, sealed)?;
+    let (mut first, mut found) = (vec![], 0);
+    enter(nfa, 0, &mut first, &mut found);
+    let start = work.state(nfa, first, found)?;
     let mut next = vec![];
     let mut accept = vec![];
-    while let Some((places, sealed)) = work.states.get(accept.len()).cloned() {
-        let ends = places.iter().filter(|&place| place & INSIDE == 0);
-        let ends =
-            ends.fold(sealed, |sum, &place| nfa.found.sum(sum, nfa.nodes[place as usize].ends));
-        accept.push(ends);
-        work.step(nfa, &places, sealed, &mut next)?;
+    while let Some((places, found)) = work.states.get(accept.len()).cloned() {
+        accept.push(found);
+        work.step(nfa, &places, &mut next)?;
     }
     Ok(Dfa { classes: work.bytes.of, stride: work.bytes.count, start, accept, next })
 }
@@ -85,15 +82,15 @@ struct Work {
 
 impl Work {
     /// The number of the state with these places, which may be double and in any order.
-    fn state(&mut self, nfa: &mut Nfa, mut places: Vec<u32>, sealed: u32) -> Result<u32, TooMuch> {
+    fn state(&mut self, nfa: &mut Nfa, mut places: Vec<u32>, found: u32) -> Result<u32, TooMuch> {
         places.sort_unstable();
         places.dedup();
         places.retain(|&place| {
-            let under = nfa.nodes[(place & !INSIDE) as usize].under;
-            !nfa.found.within(under, sealed)
+            let node = &nfa.nodes[(place & !INSIDE) as usize];
+            !node.edges.is_empty() || node.stays != Loop::None
         });
         let next = u32::try_from(self.states.len()).map_err(|_| TooMuch)?;
-        match self.numbers.entry((places.into(), sealed)) {
+        match self.numbers.entry((places.into(), found)) {
             Entry::Occupied(known) => Ok(*known.get()),
             Entry::Vacant(vacant) => {
                 self.places += vacant.key().0.len();
@@ -109,24 +106,19 @@ impl Work {
     }
 
     /// Appends the row of a state: what each class of bytes leads to.
-    fn step(
-        &mut self,
-        nfa: &mut Nfa,
-        places: &[u32],
-        sealed: u32,
-        next: &mut Vec<u32>,
-    ) -> Result<(), TooMuch> {
+    fn step(&mut self, nfa: &mut Nfa, places: &[u32], next: &mut Vec<u32>) -> Result<(), TooMuch> {
         let everywhere = self.spread(nfa, places);
-        let otherwise = self.reached(nfa, &everywhere, sealed)?;
+        let otherwise = self.reached(nfa, &everywhere)?;
         for class in 0..self.bytes.count {
             let mut children = std::mem::take(&mut self.by_class[class]);
-            let state = if children.is_empty() && class != self.bytes.slash {
+            let own = class == self.bytes.slash || class == self.bytes.end;
+            let state = if children.is_empty() && !own {
                 otherwise
             } else {
-                if class != self.bytes.slash {
+                if !own {
                     children.extend_from_slice(&everywhere);
                 }
-                self.reached(nfa, &children, sealed)?
+                self.reached(nfa, &children)?
             };
             children.clear();
             self.by_class[class] = children;
@@ -171,24 +163,24 @@ impl Work {
         everywhere
     }
 
-    fn reached(&mut self, nfa: &mut Nfa, children: &[u32], sealed: u32) -> Result<u32, TooMuch> {
-        let (mut places, mut sealed) = (vec![], sealed);
-        children.iter().for_each(|&child| enter(nfa, child, &mut places, &mut sealed));
-        self.state(nfa, places, sealed)
+    fn reached(&mut self, nfa: &mut Nfa, children: &[u32]) -> Result<u32, TooMuch> {
+        let (mut places, mut found) = (vec![], 0);
+        children.iter().for_each(|&child| enter(nfa, child, &mut places, &mut found));
+        self.state(nfa, places, found)
     }
 }
 
 /// Adds a place and all that it skips to.
-fn enter(nfa: &mut Nfa, place: u32, places: &mut Vec<u32>, sealed: &mut u32) {
+fn enter(nfa: &mut Nfa, place: u32, places: &mut Vec<u32>, found: &mut u32) {
     places.push(place);
     if place & INSIDE != 0 {
         return;
     }
-    *sealed = nfa.found.sum(*sealed, nfa.nodes[place as usize].seals);
+    *found = nfa.found.sum(*found, nfa.nodes[place as usize].found);
     // In order, skips come last; a node has two at most, and they do not go on for ever.
     for at in (0..nfa.nodes[place as usize].edges.len()).rev() {
         match nfa.nodes[place as usize].edges[at] {
-            (Edge::Skip, child) => enter(nfa, child, places, sealed),
+            (Edge::Skip, child) => enter(nfa, child, places, found),
             _ => break,
         }
     }
@@ -199,6 +191,7 @@ struct ByteClasses {
     of: [u8; 256],
     count: usize,
     slash: usize,
+    end: usize,
     /// The classes in each set of the graph.
     in_set: Vec<Vec<usize>>,
 }
@@ -207,6 +200,7 @@ impl ByteClasses {
     fn new(nfa: &Nfa) -> Self {
         let mut single = [false; 256];
         single[usize::from(b'/')] = true;
+        single[usize::from(END)] = true;
         for (edge, _) in nfa.nodes.iter().flat_map(|node| &node.edges) {
             if let Edge::Byte(byte) = edge {
                 single[usize::from(*byte)] = true;
@@ -229,6 +223,12 @@ impl ByteClasses {
             classes.dedup();
             classes
         });
-        Self { in_set: in_set.collect(), count: numbers.len(), slash: class(b'/'), of }
+        Self {
+            in_set: in_set.collect(),
+            count: numbers.len(),
+            slash: class(b'/'),
+            end: class(END),
+            of,
+        }
     }
 }

@@ -24,7 +24,6 @@ use std::collections::BTreeMap;
 
 use monitor_common::plan::{Header, Literal, LiteralKey, Rule, Space, hash_start, hash_step};
 
-pub(super) use self::ranges::covers;
 pub use self::refusal::CompileError;
 use self::{
     classes::Classes,
@@ -32,6 +31,7 @@ use self::{
     numbered::Numbered,
     refusal::{Limit, Refusals},
 };
+pub(super) use self::{nfa::END, ranges::covers};
 use super::{
     evaluate::{Tier, settle},
     glob::Homes,

@@ -53,12 +53,8 @@ pub(super) struct Node {
     pub(super) edges: Vec<(Edge, u32)>,
     /// How it stays.
     pub(super) stays: Loop,
-    /// What a path that ends here is in, as a number of [`Nfa::found`].
-    pub(super) ends: u32,
-    /// What every path is in that comes here.
-    pub(super) seals: u32,
-    /// Everything that can still be found from here on.
-    pub(super) under: u32,
+    /// What every path is in that comes here, as a number of [`Nfa::found`].
+    pub(super) found: u32,
 }
 
 /// The graph. The first node is the one before the first byte.
@@ -79,15 +75,6 @@ enum Step {
     Stay(Loop),
 }
 
-/// How it ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Where the path ends.
-    Path,
-    /// Here, whatever follows.
-    Sealed,
-}
-
 impl Nfa {
     /// Lays `patterns` over each other.
     pub(super) fn new(patterns: &[Pattern<'_>]) -> Self {
@@ -95,19 +82,18 @@ impl Nfa {
             Trie { nodes: vec![Node::default()], children: HashMap::new(), sets: HashMap::new() };
         let mut found = Sets::new();
         for pattern in patterns {
-            let (steps, end) = match pattern.space {
+            let steps = match pattern.space {
                 Some(space) => forward(pattern.glob, space),
                 None => backward(pattern.glob),
             };
             let node = steps.iter().fold(0, |node, step| trie.child(node, step));
-            let node = &mut trie.nodes[node as usize];
-            let here = if end == End::Path { &mut node.ends } else { &mut node.seals };
+            let here = &mut trie.nodes[node as usize].found;
             let number = found.number(&pattern.bits);
             *here = found.sum(*here, number);
         }
         let mut sets = trie.sets.into_iter().collect::<Vec<_>>();
         sets.sort_unstable_by_key(|&(_, number)| number);
-        let nodes = folded(trie.nodes, &mut found);
+        let nodes = folded(trie.nodes);
         Self { nodes, sets: sets.into_iter().map(|(set, _)| set).collect(), found }
     }
 }
@@ -139,21 +125,17 @@ impl Trie {
     }
 }
 
-/// Keeps one of all nodes that lead to the same, and says what is under each. A node's children come
-/// after it in the trie, so that going backwards every child is known before its parents.
-fn folded(mut trie: Vec<Node>, found: &mut Sets) -> Vec<Node> {
+/// Keeps one of all nodes that lead to the same. A node's children come after it in the trie, so that
+/// going backwards every child is known before its parents.
+fn folded(mut trie: Vec<Node>) -> Vec<Node> {
     let mut kept = HashMap::new();
     let mut same = vec![0; trie.len()];
     for at in (0..trie.len()).rev() {
         let mut node = std::mem::take(&mut trie[at]);
         node.edges.iter_mut().for_each(|(_, child)| *child = same[*child as usize]);
         node.edges.sort_unstable();
-        let own = found.sum(node.ends, node.seals);
-        let children = node.edges.iter().map(|&(_, child)| trie[child as usize].under);
-        node.under = children.fold(own, |sum, child| found.sum(sum, child));
         let number = u32::try_from(at).expect("as many as there were numbers for");
-        same[at] =
-            *kept.entry((node.edges.clone(), node.stays, node.ends, node.seals)).or_insert(number);
+        same[at] = *kept.entry((node.edges.clone(), node.stays, node.found)).or_insert(number);
         if same[at] == number {
             trie[at] = node;
         }
@@ -161,11 +143,13 @@ fn folded(mut trie: Vec<Node>, found: &mut Sets) -> Vec<Node> {
     trie
 }
 
+/// What the forward automaton is fed after the last byte: no path has it.
+pub(in crate::rules) const END: u8 = 0;
+
 /// From the first byte on, behind the lead byte of the space.
-fn forward(glob: &Glob, space: Space) -> (Vec<Step>, End) {
+fn forward(glob: &Glob, space: Space) -> Vec<Step> {
     let lead = space.lead().expect("only spaces that are led in have anchored globs");
     let mut steps = if lead == b'/' { vec![] } else { vec![Step::Byte(lead)] };
-    let mut end = End::Path;
     for (at, part) in glob.parts().iter().enumerate() {
         let deep = at > 0 && glob.parts()[at - 1] == Part::Depth;
         if !deep {
@@ -178,16 +162,17 @@ fn forward(glob: &Glob, space: Space) -> (Vec<Step>, End) {
                 // Below a directory: one byte of a component says it.
                 steps.pop();
                 steps.push(Step::Set(ByteSet::ANY));
-                end = End::Sealed;
+                return steps;
             }
             part => component(part, &mut steps, false),
         }
     }
-    (steps, end)
+    steps.push(Step::Byte(END));
+    steps
 }
 
 /// From the last byte back to the start of the first component that is named.
-fn backward(glob: &Glob) -> (Vec<Step>, End) {
+fn backward(glob: &Glob) -> Vec<Step> {
     let named = &glob.parts()[1..];
     let mut steps = vec![];
     for (at, part) in named.iter().enumerate().rev() {
@@ -205,7 +190,7 @@ fn backward(glob: &Glob) -> (Vec<Step>, End) {
         Some(Step::Stay(_)) => drop(steps.pop()),
         _ => steps.push(Step::Byte(b'/')),
     }
-    (steps, End::Sealed)
+    steps
 }
 
 fn component(part: &Part, steps: &mut Vec<Step>, backward: bool) {

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// A file of four bytes, in which the next instruction after the call counts.
     #[arg(long, value_name = "FILE")]
     pub(crate) mark: Option<PathBuf>,
+    /// Acts as soon as this file exists.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) after: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) act: Act,
 }
@@ -94,6 +97,13 @@ pub(crate) enum Act {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Opens each of the files once, to read or to change it.
+    Each {
+        #[arg(long)]
+        write: bool,
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
     /// Opens a file again and again and prints how often it was allowed to.
     Opens { path: PathBuf, times: u32 },
     /// Becomes a tree of N descendants, each of which reads the file once.
@@ -136,6 +146,8 @@ pub(crate) enum OpenHow {
     Int80,
     /// Through a symbolic link of another name.
     Symlink,
+    /// Down one directory after the other: the whole path may be longer than a call can name.
+    Steps,
     /// Through `/proc/self/root`.
     ProcRoot,
     #[value(name = "io_uring")]

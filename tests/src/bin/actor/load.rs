@@ -6,13 +6,13 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     os::fd::AsRawFd,
-    path::Path,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
 use crate::{
     arguments::{OpenHow, Operation},
-    call::{check, terminated},
+    call::{check, descriptor, terminated},
     net::{Name, connect_socket, socket},
     open,
     via::{fork, wait_for},
@@ -35,6 +35,17 @@ pub(crate) fn opens(path: &Path, times: u32) -> io::Result<()> {
         unsafe { libc::close(file) };
     }
     println!("opened={opened} refused={refused}");
+    Ok(())
+}
+
+/// Opens each of the files once; all of them must be there and be opened.
+pub(crate) fn each(paths: &[PathBuf], write: bool) -> io::Result<()> {
+    for path in paths {
+        let name = terminated(path)?;
+        let flags = if write { libc::O_WRONLY } else { libc::O_RDONLY };
+        // SAFETY: a terminated string.
+        drop(descriptor(unsafe { libc::open(name.as_ptr(), flags | libc::O_CLOEXEC) })?);
+    }
     Ok(())
 }
 

@@ -38,7 +38,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> io::Result<u8> {
     let witness = Witness::new(arguments.leak.as_deref(), arguments.mark.as_deref())?;
-    let act = || match perform(&arguments.act, &witness) {
+    let act = || match wait_for(arguments.after.as_deref())
+        .and_then(|()| perform(&arguments.act, &witness))
+    {
         Ok(()) => DONE,
         Err(error) => code_of(&error),
     };
@@ -56,6 +58,19 @@ fn run(arguments: &Arguments) -> io::Result<u8> {
     Ok(DONE)
 }
 
+/// Waits until the file is there: it is looked at and never opened.
+fn wait_for(file: Option<&Path>) -> io::Result<()> {
+    const GLANCES: u32 = 6_000;
+    let Some(file) = file else { return Ok(()) };
+    for _ in 0..GLANCES {
+        if file.exists() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
 fn perform(act: &Act, witness: &Witness) -> io::Result<()> {
     match act {
         Act::Read { path, how } => open::read(path, *how, witness),
@@ -64,6 +79,7 @@ fn perform(act: &Act, witness: &Witness) -> io::Result<()> {
         Act::Send { peer, how, elsewhere } => net::send(*peer, *how, *elsewhere),
         Act::Exec { how, path, arguments } => exec::become_program(path, arguments, *how),
         Act::Marker { files } => files.last().map_or(Ok(()), |file| mark(file)),
+        Act::Each { write, paths } => load::each(paths, *write),
         Act::Opens { path, times } => load::opens(path, *times),
         Act::Forks { descendants, path, tried } => load::forks(*descendants, path, tried, witness),
         Act::Op { operation, times, path, peer } => {

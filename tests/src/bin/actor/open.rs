@@ -49,6 +49,7 @@ pub(crate) fn open(path: &Path, how: OpenHow, flags: i32, mark: &Mark) -> io::Re
         OpenHow::Handle => by_handle(&name, flags, mark),
         OpenHow::Int80 => descriptor(marked_int80(mark, &name, flags)?),
         OpenHow::Symlink => by_openat(&symlink_to(path)?, flags, mark),
+        OpenHow::Steps => by_openat(&last_step(path)?, flags, mark),
         OpenHow::ProcRoot => by_openat(&terminated(&under_proc_root(path))?, flags, mark),
         OpenHow::Uring => uring::open(&name, flags, Ring::Plain, mark),
         OpenHow::UringAsync => uring::open(&name, flags, Ring::Async, mark),
@@ -129,6 +130,14 @@ fn symlink_to(path: &Path) -> io::Result<std::ffi::CString> {
     let link = home.join(format!("holiday-{}.jpg", std::process::id()));
     std::os::unix::fs::symlink(path, &link)?;
     terminated(&link)
+}
+
+/// Goes down to the directory of the file, one component at a time; the file's own name is left.
+fn last_step(path: &Path) -> io::Result<std::ffi::CString> {
+    for step in path.parent().into_iter().flat_map(Path::components) {
+        std::env::set_current_dir(step)?;
+    }
+    terminated(path.file_name().map_or(path, Path::new))
 }
 
 fn under_proc_root(path: &Path) -> PathBuf {

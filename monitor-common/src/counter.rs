@@ -99,6 +99,7 @@ impl Miss {
 
     /// The place in the counter array: after [`Counter::ALL`].
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "a short list")]
     pub const fn index(self) -> u32 {
         Counter::ALL.len() as u32 + self as u32
     }
@@ -125,5 +126,5 @@ impl Miss {
 }
 
 /// Length of the counter array.
-#[allow(clippy::cast_possible_truncation, reason = "two short lists")]
+#[expect(clippy::cast_possible_truncation, reason = "two short lists")]
 pub const COUNTERS: u32 = (Counter::ALL.len() + Miss::ALL.len()) as u32;

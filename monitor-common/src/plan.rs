@@ -22,9 +22,13 @@ use crate::Act;
 /// Plans that there is room for.
 pub const BANKS: u32 = 2;
 /// Rules of a plan at most.
-pub const RULES: usize = 256;
+pub const RULES: usize = RULE_ROWS as usize;
+/// The same, as rows of the rule table.
+pub const RULE_ROWS: u32 = 256;
 /// Aux sets of a plan at most.
-pub const AUX: usize = 256;
+pub const AUX: usize = AUX_ROWS as usize;
+/// The same, as rows of the aux table.
+pub const AUX_ROWS: u32 = 256;
 /// Words of a rule mask.
 pub const RULE_WORDS: usize = RULES / 64;
 /// Words of an aux mask.
@@ -34,7 +38,9 @@ pub const AGENTS: u32 = 256;
 /// Classes of a plan at most. Class 0 is the empty one.
 pub const CLASSES: u32 = 4096;
 /// Clauses of all agents at most.
-pub const CLAUSES: usize = 256;
+pub const CLAUSES: usize = CLAUSE_ROWS as usize;
+/// The same, as rows of the clause table.
+pub const CLAUSE_ROWS: u32 = 256;
 /// Literal paths and names of both banks at most.
 pub const LITERALS: u32 = 131_072;
 /// Address ranges of both banks at most.
@@ -50,10 +56,16 @@ pub const fn row(bank: u32, rows: u32, row: u32) -> u32 {
     bank * rows + row
 }
 
+/// Acts, as rows of the mask table.
+#[expect(clippy::cast_possible_truncation, reason = "there are four acts")]
+const ACT_ROWS: u32 = Act::COUNT as u32;
+/// Rows of the mask table of a bank.
+pub const MASK_ROWS: u32 = AGENTS * ACT_ROWS;
+
 /// Row of the mask of `agent` and `act` within a bank.
 #[must_use]
 pub const fn mask_row(agent: u32, act: Act) -> u32 {
-    agent * Act::COUNT as u32 + act as u32
+    agent * ACT_ROWS + act as u32
 }
 
 /// Which rules and aux sets an object belongs to.

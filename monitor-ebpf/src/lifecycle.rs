@@ -11,7 +11,7 @@ use aya_log_ebpf::debug;
 use monitor_common::{
     Act,
     counter::Miss,
-    plan::{AUX_WORDS, Bits, CLAUSES, Space, header_flag, row},
+    plan::{AUX_WORDS, Bits, CLAUSE_ROWS, Space, header_flag, row},
     process::{Exec, Exit, Fork, exec_flag},
     record::{ARGV_BYTES, Decision, Header, Kind, NO_RULE},
     tag::{FRESH, Tag},
@@ -194,7 +194,7 @@ impl New<'_> {
         let mut recognition = Recognition { scratch: self.scratch, bank: self.plan.bank };
         // SAFETY: the callback takes a `Recognition`, which outlives the call; a claimed slot.
         unsafe {
-            let clauses = header.clauses.min(CLAUSES as u32);
+            let clauses = header.clauses.min(CLAUSE_ROWS);
             bpf_loop(clauses, try_clause as *mut c_void, (&raw mut recognition).cast(), 0);
             (*self.scratch).taken
         }
@@ -309,7 +309,7 @@ struct Recognition {
 extern "C" fn try_clause(index: u32, recognition: *mut Recognition) -> i64 {
     // SAFETY: `bpf_loop` passes the `Recognition` that it was given, with a claimed slot.
     let (scratch, bank) = unsafe { (&mut *(*recognition).scratch, (*recognition).bank) };
-    let Some(clause) = maps::CLAUSES.get(row(bank, CLAUSES as u32, index)) else { return 1 };
+    let Some(clause) = maps::CLAUSES.get(row(bank, CLAUSE_ROWS, index)) else { return 1 };
     for word in 0..AUX_WORDS {
         if scratch.signs[word] & clause.signs[word] != clause.signs[word] {
             return 0;

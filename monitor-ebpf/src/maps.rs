@@ -7,7 +7,6 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use monitor_common::{
-    Act,
     counter::COUNTERS as COUNTER_ROWS,
     plan::{self, BANKS},
     record::{ACTIVITY_RING_BYTES, LIFECYCLE_RING_BYTES},
@@ -72,8 +71,7 @@ pub(crate) static AUX: Array<plan::Aux, { PER_BANK * plan::AUX }> = Array::new()
 
 /// Which rules hold for an agent and an act.
 #[btf_map]
-pub(crate) static MASKS: Array<plan::Mask, { PER_BANK * plan::AGENTS as usize * Act::COUNT }> =
-    Array::new();
+pub(crate) static MASKS: Array<plan::Mask, { PER_BANK * plan::MASK_ROWS as usize }> = Array::new();
 
 /// How agents are recognised.
 #[btf_map]

@@ -11,7 +11,10 @@ use aya_ebpf::helpers::{bpf_loop, bpf_send_signal};
 use monitor_common::{
     Act, Verdict,
     counter::Miss,
-    plan::{ANY_EXE, AUX, AUX_WORDS, Bits, Mask, RULE_WORDS, RULES, Space, mask_row, row},
+    plan::{
+        ANY_EXE, AUX_ROWS, AUX_WORDS, Bits, MASK_ROWS, Mask, RULE_ROWS, RULE_WORDS, Space,
+        mask_row, row,
+    },
     record::{Decision, NO_RULE},
     tag::{NO_AGENT, Tag},
 };
@@ -34,8 +37,7 @@ pub(crate) fn holding(plan: &Plan, tag: &Tag, act: Act) -> Mask {
         if agent == NO_AGENT {
             break;
         }
-        let rows = monitor_common::plan::AGENTS * Act::COUNT as u32;
-        let Some(mask) = maps::MASKS.get(row(plan.bank, rows, mask_row(agent, act))) else {
+        let Some(mask) = maps::MASKS.get(row(plan.bank, MASK_ROWS, mask_row(agent, act))) else {
             miss::note(Miss::NoPlan);
             continue;
         };
@@ -95,7 +97,7 @@ fn except(plan: &Plan, scratch: *mut Scratch) {
     classify_exe(plan, scratch);
     let mut lifting = Lifting { scratch, bank: plan.bank };
     // SAFETY: the callback takes a `Lifting`, which outlives the call.
-    unsafe { bpf_loop(AUX as u32, lift_one as *mut c_void, (&raw mut lifting).cast(), 0) };
+    unsafe { bpf_loop(AUX_ROWS, lift_one as *mut c_void, (&raw mut lifting).cast(), 0) };
 }
 
 #[repr(C)]
@@ -115,7 +117,7 @@ extern "C" fn lift_one(_step: u32, lifting: *mut Lifting) -> i64 {
         }
         scratch.exceptions[word] = left & (left - 1);
         let number = word as u32 * 64 + left.trailing_zeros();
-        let Some(aux) = maps::AUX.get(row(bank, AUX as u32, number)) else { return 0 };
+        let Some(aux) = maps::AUX.get(row(bank, AUX_ROWS, number)) else { return 0 };
         if aux.exe == ANY_EXE || has_aux(&scratch.exe_bits, aux.exe) {
             let rule = usize::from(aux.rule);
             scratch.hit[(rule / 64) & (RULE_WORDS - 1)] &= !(1 << (rule % 64));
@@ -157,7 +159,7 @@ fn strongest(plan: &Plan, hit: &[u64; RULE_WORDS], unknown: u8) -> Decision {
             continue;
         }
         let rule = word as u32 * 64 + hit[word].trailing_zeros();
-        match maps::RULES.get(row(plan.bank, RULES as u32, rule)) {
+        match maps::RULES.get(row(plan.bank, RULE_ROWS, rule)) {
             Some(row) => {
                 decision.rule = rule;
                 decision.done = row.done;

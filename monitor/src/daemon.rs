@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::{
+    adopt,
     agent::TooManyAgents,
     alert::{
         Alert, json,
@@ -21,8 +22,8 @@ use crate::{
         text,
     },
     control::{Begun, Caller, Refused, Request, server},
-    event::{ProcessId, SessionId},
-    host::{self, FileError, Host, Running},
+    event::SessionId,
+    host::{self, FileError, Host},
     kernel::{HookLog, Kernel, KernelError},
     pipeline::{InForce, Pipeline},
     rules::{
@@ -96,6 +97,9 @@ pub enum RulesError {
     /// A file cannot be read.
     #[error("rules cannot be read: {0}")]
     File(#[from] FileError),
+    /// There is nothing to read.
+    #[error("there are no rule files (*.yaml) in {}: name some with --rules", list(.0))]
+    NoFiles(Vec<PathBuf>),
     /// The files have problems.
     #[error("{}", .0.render(false))]
     Problems(Problems),
@@ -105,6 +109,10 @@ pub enum RulesError {
     /// There are too many agents.
     #[error(transparent)]
     Agents(#[from] TooManyAgents),
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Compile errors as `check` shows them.
@@ -289,7 +297,7 @@ impl Daemon {
         let running = host::process(caller.pid);
         self.kernel.tags.set(pidfd(caller), &tag).map_err(failed)?;
         if let Some(running) = running {
-            self.enlist(running, SessionId(session), number);
+            self.pipeline.agents.enlist(running.id, running.process, SessionId(session), number);
         }
         Ok(Begun { session: SessionId(session).to_string() })
     }
@@ -308,52 +316,11 @@ impl Daemon {
         Err(Refused { error })
     }
 
-    fn enlist(&mut self, running: Running, session: SessionId, agent: u32) {
-        self.pipeline.agents.processes.found(running.id, running.process);
-        self.pipeline.agents.join(running.id, session, agent);
-    }
-
-    /// Agents that were running before the hooks: tagged with their whole trees. What they did before is
-    /// not known.
+    /// Agents that were running before the hooks.
     fn adopt(&mut self) {
-        // Whoever is forked between the look and the tag is found by the next look.
-        for _ in 0..3 {
-            let running = host::processes();
-            if self.adopt_once(&running) == 0 {
-                return;
-            }
+        if let Some(plan) = &self.plan {
+            adopt::adopt(&self.kernel.tags, plan, &mut self.pipeline.agents);
         }
-    }
-
-    fn adopt_once(&mut self, running: &[Running]) -> usize {
-        let Some(plan) = &self.plan else { return 0 };
-        let mut adopted = Vec::new();
-        for process in running {
-            let exe = process.process.exe.as_deref().unwrap_or_default();
-            let agents = plan.recognise(exe, &process.cgroup, process.process.uid);
-            if let Some(agent) = agents.first() {
-                adopted.push((process.id, *agent));
-            }
-        }
-        adopted.into_iter().map(|(root, agent)| self.adopt_tree(running, root, agent)).sum()
-    }
-
-    fn adopt_tree(&mut self, running: &[Running], root: ProcessId, agent: u32) -> usize {
-        let Ok(session) = secret() else { return 0 };
-        let mut agents = [NO_AGENT; LIMITS];
-        agents[0] = agent;
-        let tag = Tag { session: session.max(1), agents, ..Tag::default() };
-        let mut count = 0;
-        for process in running.iter().filter(|process| descends(running, process, root.pid)) {
-            if tag_threads(&self.kernel, process.id.pid, &tag) {
-                let mut process = process.clone();
-                let parent = running.iter().find(|other| other.id.pid == process.parent);
-                process.process.parent = parent.map(|parent| parent.id);
-                self.enlist(process, SessionId(tag.session), agent);
-                count += 1;
-            }
-        }
-        count
     }
 
     fn say_ready(&self) {
@@ -412,43 +379,6 @@ impl Daemon {
     }
 }
 
-/// Whether a process is `root` or a descendant of it.
-fn descends(running: &[Running], process: &Running, root: u32) -> bool {
-    let mut pid = process.id.pid;
-    for _ in 0..running.len() {
-        if pid == root {
-            return true;
-        }
-        match running.iter().find(|other| other.id.pid == pid) {
-            Some(found) if found.parent != 0 => pid = found.parent,
-            _ => return false,
-        }
-    }
-    false
-}
-
-/// Tags every thread of a process that has no tag yet. `true` where the process had none.
-fn tag_threads(kernel: &Kernel, pid: u32, tag: &Tag) -> bool {
-    let Ok(process) = crate::control::pidfd(pid, false) else { return false };
-    use std::os::fd::AsFd as _;
-    if !matches!(kernel.tags.get(process.as_fd()), Ok(None)) {
-        return false;
-    }
-    if let Err(error) = kernel.tags.set(process.as_fd(), tag) {
-        log::warn!("pid {pid} is an agent and cannot be tagged: {error}");
-        return false;
-    }
-    // The leader's tag holds for the others; their own keep it when one of them becomes the leader.
-    for thread in host::threads(pid).into_iter().filter(|thread| *thread != pid) {
-        if let Ok(thread) = crate::control::pidfd(thread, true)
-            && let Err(error) = kernel.tags.set(thread.as_fd(), tag)
-        {
-            log::debug!("a thread of pid {pid} is gone: {error}");
-        }
-    }
-    true
-}
-
 fn pidfd(caller: &Caller) -> std::os::fd::BorrowedFd<'_> {
     use std::os::fd::AsFd as _;
     caller.pidfd.as_fd()
@@ -457,6 +387,9 @@ fn pidfd(caller: &Caller) -> std::os::fd::BorrowedFd<'_> {
 /// Reads, parses and resolves.
 fn read_rules(paths: &[PathBuf], host: &Host) -> Result<RuleSet, RulesError> {
     let files = host::rule_files(paths)?;
+    if files.is_empty() {
+        return Err(RulesError::NoFiles(paths.to_vec()));
+    }
     rules::load(&files, &host.users).map_err(RulesError::Problems)
 }
 

@@ -7,12 +7,13 @@ use std::{
     fs, io,
     os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    agent::Process,
+    agent::{Image, Process},
     alert::HostFacts,
     event::ProcessId,
     rules::{SourceFile, Users, glob::Homes},
@@ -177,13 +178,13 @@ pub fn process(pid: u32) -> Option<Running> {
     let argv = fs::read(base.join("cmdline")).unwrap_or_default();
     let argv = argv.strip_suffix(b"\0").unwrap_or(&argv);
     let uid = fs::metadata(&base).map(|data| std::os::unix::fs::MetadataExt::uid(&data)).ok()?;
-    let process = Process {
+    let image = Image {
         exe,
         argv: argv.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
+        argv_cut: false,
         cwd: fs::read_link(base.join("cwd")).ok().map(|path| path.into_os_string().into_vec()),
-        uid,
-        ..Process::default()
     };
+    let process = Process { parent: None, image: Arc::new(image), uid };
     let cgroup = cgroup(&fs::read(base.join("cgroup")).unwrap_or_default());
     Some(Running { id: ProcessId { pid, start }, parent, cgroup, process })
 }

@@ -29,6 +29,7 @@ pub mod alert;
 pub mod rules;
 
 // The world around.
+mod adopt;
 pub mod control;
 pub mod host;
 pub mod launch;

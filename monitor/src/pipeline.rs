@@ -166,8 +166,11 @@ impl Pipeline {
     ) -> bool {
         let Some((act, _)) = event.act() else { return false };
         let agents = agents_of(in_force, event.agent);
-        let exe =
-            self.agents.processes.get(event.process).and_then(|process| process.exe.as_deref());
+        let exe = self
+            .agents
+            .processes
+            .get(event.process)
+            .and_then(|process| process.image.exe.as_deref());
         let attempt = Attempt { agents: &agents, act, object, exe };
         let Ruling { rule: expected, done, .. } =
             evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);

@@ -6,7 +6,7 @@
 
 mod process;
 
-pub use self::process::{Process, Processes};
+pub use self::process::{Image, Process, Processes};
 
 use std::collections::{HashMap, VecDeque};
 
@@ -112,6 +112,12 @@ impl Agents {
         }
         let new = Session { agent, root: process, living: 0 };
         self.sessions.entry(session).or_insert(new).living += 1;
+    }
+
+    /// A process that no event told of belongs to a session.
+    pub fn enlist(&mut self, id: ProcessId, process: Process, session: SessionId, agent: u32) {
+        self.processes.found(id, process);
+        self.join(id, session, agent);
     }
 
     fn leave(&mut self, process: ProcessId) {

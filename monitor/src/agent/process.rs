@@ -3,7 +3,10 @@
 //! A parent that has gone is kept for as long as it has living descendants, so that a double fork does
 //! not cut the line, and a while longer, for an act of its own may still be on its way.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use crate::event::{Exec, ProcessId};
 
@@ -12,16 +15,24 @@ use crate::event::{Exec, ProcessId};
 pub struct Process {
     /// Who made it: the process that forked, not the one that adopted it later.
     pub parent: Option<ProcessId>,
-    /// Path of its executable.
+    /// What it runs.
+    pub image: Arc<Image>,
+    /// Its real user.
+    pub uid: u32,
+}
+
+/// What a process runs. Children share it until they start a program of their own, so that a thousand forks
+/// do not hold a thousand command lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Path of the executable.
     pub exe: Option<Vec<u8>>,
-    /// Its arguments.
+    /// The arguments.
     pub argv: Vec<Vec<u8>>,
     /// There were more arguments.
     pub argv_cut: bool,
-    /// Its working directory when its program was started.
+    /// The working directory when the program was started.
     pub cwd: Option<Vec<u8>>,
-    /// Its real user.
-    pub uid: u32,
 }
 
 /// A row of the table.
@@ -59,10 +70,12 @@ impl Processes {
             id,
             Process {
                 parent: known.or(Some(exec.parent)),
-                exe: exec.exe.clone(),
-                argv: exec.argv.clone(),
-                argv_cut: exec.argv_cut,
-                cwd: exec.cwd.clone(),
+                image: Arc::new(Image {
+                    exe: exec.exe.clone(),
+                    argv: exec.argv.clone(),
+                    argv_cut: exec.argv_cut,
+                    cwd: exec.cwd.clone(),
+                }),
                 uid,
             },
         );

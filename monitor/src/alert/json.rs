@@ -52,7 +52,7 @@ fn optional(value: Option<&Vec<u8>>) -> Option<String> {
 }
 
 fn arguments(process: &Process) -> Vec<String> {
-    redact::arguments(&process.argv).iter().map(|argument| bytes(argument)).collect()
+    redact::arguments(&process.image.argv).iter().map(|argument| bytes(argument)).collect()
 }
 
 fn object(object: &Object, is_program: bool) -> Value {
@@ -82,17 +82,17 @@ fn this_process(alert: &Alert, known: Option<&(ProcessId, Process)>) -> Value {
         "tid": alert.tid,
         "uid": process.map(|process| process.uid),
         "user": alert.user,
-        "exe": optional(process.and_then(|process| process.exe.as_ref())),
+        "exe": optional(process.and_then(|process| process.image.exe.as_ref())),
         "argv": process.map(arguments),
-        "argv_cut": process.is_some_and(|process| process.argv_cut),
-        "cwd": optional(process.and_then(|process| process.cwd.as_ref())),
+        "argv_cut": process.is_some_and(|process| process.image.argv_cut),
+        "cwd": optional(process.and_then(|process| process.image.cwd.as_ref())),
     })
 }
 
 fn ancestor((id, process): &(ProcessId, Process)) -> Value {
     json!({
         "pid": id.pid,
-        "exe": optional(process.exe.as_ref()),
+        "exe": optional(process.image.exe.as_ref()),
         "argv": arguments(process),
     })
 }

@@ -88,24 +88,25 @@ fn process(alert: &Alert) -> String {
     let Some((_, process)) = alert.ancestry.first() else { return format!("pid {pid}") };
     let user = alert.user.clone().unwrap_or_else(|| process.uid.to_string());
     let mut text = format!("{} (pid {pid}, user {user})", command(process));
-    if let Some(cwd) = &process.cwd {
+    if let Some(cwd) = &process.image.cwd {
         write!(text, " in {}", shown(cwd)).expect("a String takes all");
     }
     text
 }
 
 fn command(process: &Process) -> String {
-    if process.argv.is_empty() {
+    if process.image.argv.is_empty() {
         return executable(process);
     }
     let words: Vec<String> =
-        redact::arguments(&process.argv).iter().map(|word| shown(word).to_string()).collect();
-    let cut = if process.argv_cut { " …" } else { "" };
+        redact::arguments(&process.image.argv).iter().map(|word| shown(word).to_string()).collect();
+    let cut = if process.image.argv_cut { " …" } else { "" };
     format!("{}{cut}", words.join(" "))
 }
 
 fn executable(process: &Process) -> String {
     process
+        .image
         .exe
         .as_ref()
         .map_or_else(|| "an unknown program".to_owned(), |exe| shown(exe).to_string())

@@ -26,14 +26,19 @@ use super::{Begin, Caller, Refused, Request};
 /// see beyond that is decided by who the kernel says it is.
 const MODE: u32 = 0o666;
 
-/// The socket's file, taken away with the server.
+/// The socket's file, and its directory where that was made for it: taken away with the server.
 #[derive(Debug)]
-pub struct Socket(PathBuf);
+pub struct Socket {
+    path: PathBuf,
+    made: Option<PathBuf>,
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
-            log::warn!("{} cannot be removed: {error}", self.0.display());
+        let file = fs::remove_file(&self.path);
+        let directory = self.made.as_ref().map_or(Ok(()), fs::remove_dir);
+        if let Err(error) = file.and(directory) {
+            log::warn!("{} cannot be removed: {error}", self.path.display());
         }
     }
 }
@@ -44,8 +49,10 @@ impl Drop for Socket {
 ///
 /// Where the path is taken, or cannot be made.
 pub fn bind(path: &Path) -> io::Result<(UnixListener, Socket)> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+    let made =
+        path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.exists());
+    if let Some(directory) = made {
+        fs::create_dir(directory)?;
     }
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
@@ -61,7 +68,7 @@ pub fn bind(path: &Path) -> io::Result<(UnixListener, Socket)> {
         Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
-    let socket = Socket(path.to_owned());
+    let socket = Socket { path: path.to_owned(), made: made.map(Path::to_owned) };
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
     Ok((listener, socket))
 }

@@ -13,7 +13,6 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use monitor_common::{
-    Act,
     counter::{Counter, Miss},
     plan::{self, BANKS, RANGE_LEAD_BITS, row},
     tag::Tag,
@@ -179,18 +178,17 @@ impl PlanMaps {
 
     fn fill(&mut self, bank: u32, plan: &KernelPlan) -> Result<(), KernelError> {
         fill(&mut self.classes, "CLASSES", row(bank, plan::CLASSES, 0), &plan.classes)?;
-        fill(&mut self.rules, "RULES", row(bank, plan::RULES as u32, 0), &plan.rules)?;
-        fill(&mut self.aux, "AUX", row(bank, plan::AUX as u32, 0), &plan.aux)?;
-        fill(&mut self.clauses, "CLAUSES", row(bank, plan::CLAUSES as u32, 0), &plan.clauses)?;
+        fill(&mut self.rules, "RULES", row(bank, plan::RULE_ROWS, 0), &plan.rules)?;
+        fill(&mut self.aux, "AUX", row(bank, plan::AUX_ROWS, 0), &plan.aux)?;
+        fill(&mut self.clauses, "CLAUSES", row(bank, plan::CLAUSE_ROWS, 0), &plan.clauses)?;
         for (which, automaton) in (0..).zip(&plan.automata) {
             if let Some(automaton) = automaton {
                 let index = row(bank, plan::AUTOMATA, which);
-                self.automata.set(index, &**automaton, 0).map_err(in_map("AUTOMATA"))?;
+                self.automata.set(index, automaton.as_ref(), 0).map_err(in_map("AUTOMATA"))?;
             }
         }
-        let rows = plan::AGENTS * Act::COUNT as u32;
         for (agent_act, mask) in &plan.masks {
-            let index = row(bank, rows, *agent_act);
+            let index = row(bank, plan::MASK_ROWS, *agent_act);
             self.held[bank as usize].masks.push(index);
             self.masks.set(index, mask, 0).map_err(in_map("MASKS"))?;
         }
@@ -202,20 +200,20 @@ impl PlanMaps {
         let held = &mut self.held[bank as usize];
         for (&(hash, len), literal) in &plan.literals {
             let key = plan::LiteralKey { hash, len, bank };
-            held.literals.push(key);
             self.literals.insert(key, literal, 0).map_err(in_map("LITERALS"))?;
+            held.literals.push(key);
         }
         for (bits, range, class) in &plan.ranges {
             let bits = RANGE_LEAD_BITS + bits;
             let bank = u8::try_from(bank).expect("there are two banks");
             let range = plan::Range { bank, ..*range };
-            held.ranges.push((bits, range));
             self.ranges.insert(&Key::new(bits, range), class, 0).map_err(in_map("RANGES"))?;
+            held.ranges.push((bits, range));
         }
         for (uid, class) in &plan.users {
             let key = plan::UserKey { uid: *uid, bank };
-            held.users.push(key);
             self.users.insert(key, class, 0).map_err(in_map("USERS"))?;
+            held.users.push(key);
         }
         Ok(())
     }

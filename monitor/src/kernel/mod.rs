@@ -134,7 +134,7 @@ impl Kernel {
         loader.btf(Some(&btf)).override_global("HASH_SECRET", &secret, true);
         loader.override_global(aya_log::LEVEL, &level, false);
         for (global, offset) in &offsets {
-            loader.override_global(*global, offset, false);
+            loader.override_global(global, offset, false);
         }
         let mut ebpf = loader.load(OBJECT).map_err(KernelError::Load)?;
         attach::load(&mut ebpf, &btf)?;

@@ -68,7 +68,7 @@ fn find_one(types: &TypeInformation, field: &Field) -> Result<u32, OffsetError> 
         .id_of(field.structure)
         .and_then(|id| types.offset_of(id, field.member).ok())
         .and_then(|(_, offset)| match offset {
-            Offset::ByteOffset(bytes) => u32::try_from(bytes).ok(),
+            Offset::ByteOffset(bytes) => Some(bytes),
             Offset::BitOffsetAndSize(..) => None,
         });
     match offset {

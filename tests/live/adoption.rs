@@ -1,0 +1,164 @@
+//! Adoption: agents that were there before the daemon are under its rules from its start on.
+
+use std::{fs, path::PathBuf, thread, time::Duration};
+
+use anyhow::{Context, ensure};
+use driftwatch_tests::{
+    Act, Ground, Outcome, Scenario, TcpCanary,
+    child::{self, Running},
+};
+
+use crate::claims::{SOON, alone, nothing_came_of_it, same};
+
+const SEEN: &str = "version: 1
+mode: enforce
+agents:
+  seen-agent: { any: [{ exe: '**/bin/agent' }] }
+  other-agent: { any: [{ exe: '**/bin/{agent,other}' }] }
+rules:
+  - id: secrets-are-shut
+    title: Agent read a planted credential
+    agents: [seen-agent]
+    read: { never: ['**/.aws/credentials'] }
+    action: kill
+  - id: peers-are-shut
+    title: Agent connected
+    agents: [other-agent]
+    connect: { never: ['127.66.0.0/16'] }
+    action: kill
+";
+
+/// Everything that a process does to itself before it waits has been done by then.
+const SETTLED: Duration = Duration::from_millis(400);
+
+/// Starts the act with the agent's executable before there is a daemon, and lets it go once there is.
+struct Early {
+    ground: Ground,
+    agent: PathBuf,
+    go: PathBuf,
+}
+
+impl Early {
+    fn new() -> anyhow::Result<Self> {
+        let ground = Ground::new()?;
+        let (agent, go) = (ground.actor_at("bin/agent")?, ground.path("go"));
+        ground.actor_at("bin/other")?;
+        Ok(Self { ground, agent, go })
+    }
+
+    /// Each act is killed, and its twin is not.
+    fn each_is_killed(self, acts: &[Act]) -> anyhow::Result<Scenario> {
+        let mut running = Vec::new();
+        for act in acts {
+            let act = act.clone().after(&self.go);
+            let twin = Running::start(&mut act.command_of(&self.ground.dropped()))?;
+            running.push((Running::start(&mut act.command_of(&self.agent))?, twin));
+        }
+        thread::sleep(SETTLED);
+        let scenario = Scenario::start_file(self.ground, SEEN)?;
+        fs::write(&self.go, "")?;
+        for ((agent, twin), act) in running.into_iter().zip(acts) {
+            let ended = agent.wait()?;
+            ensure!(ended.outcome() == Outcome::Killed, "{act:?}: {ended:?}");
+            let ended = twin.wait()?;
+            ensure!(ended.outcome() == Outcome::Done, "the twin, {act:?}: {ended:?}");
+        }
+        scenario.wait_for_alerts(acts.len() as u64, SOON)?;
+        Ok(scenario)
+    }
+}
+
+#[test]
+fn an_agent_that_was_there_before_is_under_the_rules() -> anyhow::Result<()> {
+    let _alone = alone();
+    let early = Early::new()?;
+    let trace = early.ground.trace("agent")?;
+    let secret = early.ground.secret();
+    let twin_reads = Act::read(&secret);
+    let scenario = early.each_is_killed(&vec![twin_reads; 20])?;
+    let agent = Act::read(&secret).traced(&trace);
+    let ended = child::run(&mut agent.command_of(&scenario.ground.path("bin/agent")))?;
+    ensure!(ended.outcome() == Outcome::Killed, "one that came later: {ended:?}");
+    nothing_came_of_it(&trace)?;
+    let alerts = scenario.wait_for_alerts(21, SOON)?;
+    let sessions: std::collections::BTreeSet<_> =
+        alerts.iter().map(|alert| alert.text("/session").to_owned()).collect();
+    same("sessions", sessions.len(), 21)
+}
+
+#[test]
+fn another_thread_of_an_agent_that_was_there_before_is_under_the_rules() -> anyhow::Result<()> {
+    let _alone = alone();
+    let early = Early::new()?;
+    let read = Act::read(&early.ground.secret()).via("thread");
+    early.each_is_killed(&vec![read; 5]).map(drop)
+}
+
+#[test]
+fn a_program_that_another_thread_becomes_is_under_the_rules() -> anyhow::Result<()> {
+    let _alone = alone();
+    let early = Early::new()?;
+    let secret = early.ground.secret();
+    let exec = Act::exec(&early.ground.dropped()).words(["read".as_ref(), secret.as_os_str()]);
+    early.each_is_killed(&vec![exec.via("thread"); 5]).map(drop)
+}
+
+#[test]
+fn the_children_of_an_agent_that_was_there_before_are_under_the_rules() -> anyhow::Result<()> {
+    let _alone = alone();
+    let early = Early::new()?;
+    let read = Act::read(&early.ground.secret());
+    let acts = [
+        read.clone().via("setsid"),
+        read.clone().via("setsid").via("setsid"),
+        read.via("thread").via("setsid").via("thread"),
+    ];
+    early.each_is_killed(&acts).map(drop)
+}
+
+#[test]
+fn an_alert_of_an_adopted_child_goes_up_to_the_adopted_root() -> anyhow::Result<()> {
+    let _alone = alone();
+    let early = Early::new()?;
+    let read = Act::read(&early.ground.secret()).via("setsid");
+    let scenario = early.each_is_killed(&[read])?;
+    let alerts = scenario.alerts()?;
+    let alert = alerts.first().context("an alert")?;
+    same("agent", alert.agent(), "seen-agent")?;
+    same("generations", alert.ancestry().len(), 2)?;
+    let last = alert.ancestry().last().map(|(_, exe)| exe.clone()).unwrap_or_default();
+    ensure!(last.ends_with("/bin/agent"), "{last}");
+    Ok(())
+}
+
+/// The program shows the signs of two agents, as it would with its exec.
+#[test]
+fn an_adopted_process_is_under_every_agent_that_it_shows_the_signs_of() -> anyhow::Result<()> {
+    let _alone = alone();
+    let canary = TcpCanary::bind("127.66.0.1:0")?;
+    let early = Early::new()?;
+    let acts = [Act::read(&early.ground.secret()), Act::connect(canary.address())];
+    early.each_is_killed(&acts).map(drop)
+}
+
+/// The adopted agent started another one before there was a daemon.
+#[test]
+fn an_adopted_agent_inside_an_adopted_agent_is_under_both() -> anyhow::Result<()> {
+    let _alone = alone();
+    let canary = TcpCanary::bind("127.66.0.1:0")?;
+    let early = Early::new()?;
+    let (go, inner) = (early.go.clone(), early.ground.path("bin/other"));
+    let peer = canary.address().to_string();
+    let words = ["--after".as_ref(), go.as_os_str(), "connect".as_ref(), peer.as_ref()];
+    let outer = Act::exec(&inner).words(words).via("setsid");
+    let running = Running::start(&mut outer.command_of(&early.agent))?;
+    thread::sleep(SETTLED);
+    let one_agent_each = SEEN.replace("{agent,other}", "other");
+    let scenario = Scenario::start_file(early.ground, &one_agent_each)?;
+    fs::write(&go, "")?;
+    let ended = running.wait()?;
+    ensure!(ended.outcome() == Outcome::Killed, "{ended:?}");
+    same("connections", canary.accepted(), 0)?;
+    let alerts = scenario.wait_for_alerts(1, SOON)?;
+    same("agent", alerts.first().context("an alert")?.agent(), "other-agent")
+}

@@ -3,12 +3,14 @@
 //! A record is a [`Header`], then the body of its kind, then bytes whose lengths the body gives. It
 //! is exactly as long as what it says. All numbers are in the byte order of the host.
 
+use crate::tag::LIMITS;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes of a path at most, as in the kernel (`PATH_MAX`, without the closing NUL).
 pub const PATH_BYTES: usize = 4095;
-/// Components of a path at most. A longer path is unknown ([`crate::counter::Miss::PathTooLong`]).
-pub const PATH_COMPONENTS: usize = 256;
+/// Steps from a file up to the root at most: one for each component, one for each mount point. A longer path is
+/// unknown ([`crate::counter::Miss::PathTooLong`]).
+pub const PATH_STEPS: u32 = 512;
 /// Bytes of an argument area that an exec record carries at most.
 pub const ARGV_BYTES: usize = 4096;
 /// Bytes of the lifecycle ring: 2 MiB hold about 8,000 execs with ordinary command lines.
@@ -76,10 +78,12 @@ pub struct Header {
     pub tid: u32,
     /// Real user id in the initial user namespace.
     pub uid: u32,
-    /// The innermost agent of the task, as in [`crate::tag::Tag`].
-    pub agent: u32,
+    /// The agents whose rules hold for the task, as in [`crate::tag::Tag`].
+    pub agents: [u32; LIMITS],
     /// [`crate::plan::Header::serial`] of the plan that was asked, 0 where none was.
     pub plan: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// What the plan said of an act, in every record of one.

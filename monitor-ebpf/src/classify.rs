@@ -15,7 +15,7 @@ use monitor_common::{
 
 use crate::{
     maps,
-    miss::Missed,
+    miss::{self, Missed},
     scratch::{PATH_BUFFER, PathBuffer},
 };
 
@@ -99,7 +99,9 @@ pub(crate) fn path(plan: &Plan, at: Place, start: u32, space: Space) {
 
 #[inline(never)]
 fn forward(plan: &Plan, at: &Place, start: u32, space: Space) {
-    let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, FORWARD)) else { return };
+    let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, FORWARD)) else {
+        return miss::note(Miss::NoPlan);
+    };
     let shift = u32::from(plan.header.shifts[FORWARD as usize]) & 15;
     let Place { scan, buffer, bits } = *at;
     let mut reader = Reader { scan, buffer, bits, automaton, bank: plan.bank, shift, from: start };
@@ -245,7 +247,9 @@ fn add(bank: u32, class: u32, bits: *mut Bits) {
     if class == 0 {
         return;
     }
-    let Some(class) = maps::CLASSES.get(row(bank, CLASSES, class)) else { return };
+    let Some(class) = maps::CLASSES.get(row(bank, CLASSES, class)) else {
+        return miss::note(Miss::NoPlan);
+    };
     // SAFETY: `bits` lies in a claimed scratch slot.
     unsafe {
         for word in 0..RULE_WORDS {
@@ -278,7 +282,9 @@ fn step(reader: &Reader, automaton: &Automaton, state: u32, byte: u8) -> u32 {
 
 #[inline(never)]
 fn backward(plan: &Plan, at: &Place, start: u32) {
-    let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, BACKWARD)) else { return };
+    let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, BACKWARD)) else {
+        return miss::note(Miss::NoPlan);
+    };
     let shift = u32::from(plan.header.shifts[BACKWARD as usize]) & 15;
     let Place { scan, buffer, bits } = *at;
     let mut reader = Reader { scan, buffer, bits, automaton, bank: plan.bank, shift, from: start };

@@ -148,7 +148,8 @@ pub(crate) fn header(kind: Kind, tag: &Tag, plan: u32) -> Header {
         pid: (ids >> 32) as u32,
         tid: ids as u32,
         uid: bpf_get_current_uid_gid() as u32,
-        agent: task::agent(tag),
+        agents: tag.agents,
         plan,
+        reserved: 0,
     }
 }

@@ -105,7 +105,13 @@ fn judge(tag: &Tag, origin: Origin, file: Missed<Address>) {
         return;
     }
     let open = Open { plan, tag, origin, file };
-    verdict::with_scratch((), |scratch| open.settle(scratch, &reads, &writes));
+    verdict::with_scratch(
+        || {
+            verdict::carry_out(&verdict::of_unknown(plan, &reads));
+            verdict::carry_out(&verdict::of_unknown(plan, &writes));
+        },
+        |scratch| open.settle(scratch, &reads, &writes),
+    );
 }
 
 /// `task->files->fdt->fd[descriptor]`

@@ -44,7 +44,7 @@ pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     let (pid, tid): (u32, u32) =
         unsafe { (field::load(child, &field::TASK_TGID), field::load(child, &field::TASK_PID)) };
     if pid == tid {
-        verdict::with_scratch((), |scratch| fork_record(scratch, &tag, child, pid));
+        verdict::with_scratch(|| {}, |scratch| fork_record(scratch, &tag, child, pid));
     }
     0
 }
@@ -80,15 +80,27 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let plan = &plan;
     // SAFETY: a `linux_binprm`.
     let file: Address = unsafe { field::load::<*const u8>(bprm, &field::BPRM_FILE) } as Address;
-    verdict::with_scratch((), |scratch| {
-        let exe = classify_new_program(plan, scratch, file);
-        let exec = New { plan, scratch, task, file, exe };
-        match tag {
-            Some(tag) => exec.in_session(&ctx, tag),
-            None => exec.outside(&ctx),
-        }
-    });
+    verdict::with_scratch(
+        || judge_unknown(plan, tag),
+        |scratch| {
+            let exe = classify_new_program(plan, scratch, file);
+            let exec = New { plan, scratch, task, file, exe };
+            match tag {
+                Some(tag) => exec.in_session(&ctx, tag),
+                None => exec.outside(&ctx),
+            }
+        },
+    );
     0
+}
+
+/// Without a slot nothing is known of the program.
+#[inline(always)]
+fn judge_unknown(plan: &Plan, tag: Option<Tag>) {
+    if let Some(tag) = tag {
+        let holding = verdict::holding(plan, &tag, Act::Exec);
+        verdict::carry_out(&verdict::of_unknown(plan, &holding));
+    }
 }
 
 /// Bits of the executable, and where its path begins.
@@ -205,11 +217,13 @@ impl New<'_> {
     fn add_other_signs(&self) {
         let flags = self.plan.header.flags;
         let place = scratch::cgroup(self.scratch);
-        if flags & header_flag::USERS != 0
-            && let Ok(cred) = field::read::<Address>(self.task as Address, &field::TASK_CRED)
-            && let Ok(uid) = field::read::<u32>(cred, &field::CRED_UID)
-        {
-            classify::user(self.plan, place.bits, uid);
+        if flags & header_flag::USERS != 0 {
+            let uid = field::read::<Address>(self.task as Address, &field::TASK_CRED)
+                .and_then(|cred| field::read::<u32>(cred, &field::CRED_UID));
+            match uid {
+                Ok(uid) => classify::user(self.plan, place.bits, uid),
+                Err(why) => miss::note(why),
+            }
         }
         if flags & header_flag::CGROUPS != 0 {
             match cgroup(self.task as Address).and_then(|node| path::of_kernfs(place.buffer, node))
@@ -372,14 +386,22 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(tag) = task::tag(task) else { return 0 };
     let live = field::read::<Address>(task as Address, &field::TASK_SIGNAL)
         .and_then(|signal| field::read::<i32>(signal, &field::SIGNAL_LIVE));
-    if live != Ok(0) {
-        return 0;
+    match live {
+        Ok(0) => {}
+        Ok(_) => return 0,
+        Err(why) => {
+            miss::note(why);
+            return 0;
+        }
     }
     // SAFETY: a task.
     let status: u32 = unsafe { field::load(task, &field::TASK_EXIT_CODE) };
-    verdict::with_scratch((), |scratch| {
-        let header = emit::header(Kind::Exit, &tag, 0);
-        Draft::new::<Exit>(scratch).send(header, Exit { status, reserved: 0 });
-    });
+    verdict::with_scratch(
+        || {},
+        |scratch| {
+            let header = emit::header(Kind::Exit, &tag, 0);
+            Draft::new::<Exit>(scratch).send(header, Exit { status, reserved: 0 });
+        },
+    );
     0
 }

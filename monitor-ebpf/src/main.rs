@@ -6,7 +6,8 @@
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
 //! 4. what all of them stand on: [`field`] offsets, [`scratch`] memory, [`maps`], [`atomic`].
 //!
-//! A hook filters first and reserves last. For a task of no session it does one look-up and returns.
+//! A hook filters first and reserves last. For a task of no session it looks for a tag and returns; only an
+//! exec is looked at further, for it may be the start of an agent.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

@@ -11,7 +11,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_loop, generated::bpf_probe_read_kernel as copy};
-use monitor_common::{counter::Miss, record::PATH_COMPONENTS};
+use monitor_common::{counter::Miss, record::PATH_STEPS};
 
 use crate::{
     field::{self, Address},
@@ -65,10 +65,8 @@ pub(crate) fn of_kernfs(buffer: *mut PathBuffer, node: Address) -> Missed<u32> {
 
 #[inline(always)]
 fn run(mut walk: Walk, step: *mut c_void) -> Missed<u32> {
-    // Each mount point on the way takes a step without a component.
-    let steps = 2 * PATH_COMPONENTS as u32;
     // SAFETY: `step` is one of the two callbacks below, which take a `Walk`; it outlives the call.
-    unsafe { bpf_loop(steps, step, (&raw mut walk).cast(), 0) };
+    unsafe { bpf_loop(PATH_STEPS, step, (&raw mut walk).cast(), 0) };
     match walk.state {
         DONE if walk.at == PATH_BUFFER as u32 => slash(&mut walk),
         DONE => Ok(walk.at),

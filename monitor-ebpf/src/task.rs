@@ -107,18 +107,6 @@ pub(crate) fn set_tag(task: *const u8, tag: &Tag) -> bool {
     true
 }
 
-/// The innermost agent.
-#[inline(always)]
-pub(crate) fn agent(tag: &Tag) -> u32 {
-    let mut agent = NO_AGENT;
-    for limit in tag.agents {
-        if limit != NO_AGENT {
-            agent = limit;
-        }
-    }
-    agent
-}
-
 /// Whether the limits of `agent` already hold.
 #[inline(always)]
 pub(crate) fn is_under(tag: &Tag, agent: u32) -> bool {

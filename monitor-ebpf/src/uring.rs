@@ -22,8 +22,13 @@ const OPENAT2: u8 = 28;
 
 #[inline(always)]
 fn opens(request: Address) -> bool {
-    field::read::<u8>(request, &field::URING_OPCODE)
-        .is_ok_and(|opcode| opcode == OPENAT || opcode == OPENAT2)
+    match field::read::<u8>(request, &field::URING_OPCODE) {
+        Ok(opcode) => opcode == OPENAT || opcode == OPENAT2,
+        Err(why) => {
+            miss::note(why);
+            false
+        }
+    }
 }
 
 /// A request is about to be carried out.

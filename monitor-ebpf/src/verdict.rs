@@ -189,18 +189,17 @@ pub(crate) fn carry_out(decision: &Decision) {
     }
 }
 
-/// Runs `with` on a claimed slot; without one the object is unknown.
+/// Runs `with` on a claimed slot, or `without` where there is none: then the object is unknown.
 #[inline(always)]
-pub(crate) fn with_scratch<T>(unknown: T, with: impl FnOnce(*mut Scratch) -> T) -> T {
+pub(crate) fn with_scratch(without: impl FnOnce(), with: impl FnOnce(*mut Scratch)) {
     match scratch::claim() {
         Ok(scratch) => {
-            let outcome = with(scratch);
+            with(scratch);
             scratch::release(scratch);
-            outcome
         }
         Err(why) => {
             miss::note(why);
-            unknown
+            without();
         }
     }
 }

@@ -3,7 +3,7 @@
 //! What such a process did before is not known, and what it already holds (open files, connections) it
 //! keeps. This runs once, when the daemon starts; from then on the kernel recognises agents at exec.
 
-use std::os::fd::AsFd as _;
+use std::{collections::HashMap, os::fd::AsFd as _};
 
 use monitor_common::tag::{LIMITS, NO_AGENT, Tag};
 
@@ -22,69 +22,78 @@ const LOOKS: usize = 3;
 
 /// Tags every process that is an agent by the plan, and its descendants.
 pub(crate) fn adopt(tags: &Tags, plan: &KernelPlan, agents: &mut Agents) {
+    let mut sessions = HashMap::new();
     for _ in 0..LOOKS {
-        let running = host::processes();
-        let found: usize = roots(&running, plan)
-            .into_iter()
-            .map(|(root, limits)| adopt_tree(tags, agents, &running, root, &limits))
-            .sum();
-        if found == 0 {
+        let running: HashMap<u32, Running> =
+            host::processes().into_iter().map(|process| (process.id.pid, process)).collect();
+        let found = running.values().filter(|process| {
+            Adopted::of(&running, plan, process)
+                .is_some_and(|adopted| adopted.tag(tags, agents, &mut sessions, &running, process))
+        });
+        if found.count() == 0 {
             return;
         }
     }
 }
 
-fn roots(running: &[Running], plan: &KernelPlan) -> Vec<(ProcessId, Vec<u32>)> {
-    let recognise = |running: &Running| {
-        let exe = running.process.image.exe.as_deref().unwrap_or_default();
-        (running.id, plan.recognise(exe, &running.cgroup, running.process.uid))
-    };
-    running.iter().map(recognise).filter(|(_, limits)| !limits.is_empty()).collect()
-}
-
-/// Returns how many processes had no tag and have one now.
-fn adopt_tree(
-    tags: &Tags,
-    agents: &mut Agents,
-    running: &[Running],
+/// A process that is an agent or descends from one.
+struct Adopted {
+    /// The nearest ancestor that is an agent, or the process itself.
     root: ProcessId,
-    limits: &[u32],
-) -> usize {
-    let Ok(session) = secret() else { return 0 };
-    let mut tag = Tag { session: session.max(1), agents: [NO_AGENT; LIMITS], ..Tag::default() };
-    for (place, limit) in tag.agents.iter_mut().zip(limits) {
-        *place = *limit;
-    }
-    if limits.len() > LIMITS {
-        log::warn!("pid {} is {} agents, the first {LIMITS} hold", root.pid, limits.len());
-    }
-    let innermost = tag.agents.into_iter().rfind(|limit| *limit != NO_AGENT).unwrap_or(NO_AGENT);
-    let mut count = 0;
-    for found in running.iter().filter(|process| descends(running, process, root.pid)) {
-        if tag_threads(tags, found.id.pid, &tag) {
-            let mut process = found.process.clone();
-            let parent = running.iter().find(|other| other.id.pid == found.parent);
-            process.parent = parent.map(|parent| parent.id);
-            agents.enlist(found.id, process, SessionId(tag.session), innermost);
-            count += 1;
-        }
-    }
-    count
+    /// The agents on the way down to it, outermost first, as the kernel half would have taken them on.
+    limits: Vec<u32>,
 }
 
-/// Whether a process is `root` or a descendant of it.
-fn descends(running: &[Running], process: &Running, root: u32) -> bool {
-    let mut pid = process.id.pid;
-    for _ in 0..running.len() {
-        if pid == root {
-            return true;
+impl Adopted {
+    fn of(running: &HashMap<u32, Running>, plan: &KernelPlan, process: &Running) -> Option<Self> {
+        let mut line = vec![process];
+        while let Some(parent) = line.last().and_then(|last| running.get(&last.parent))
+            && line.len() <= running.len()
+        {
+            line.push(parent);
         }
-        match running.iter().find(|other| other.id.pid == pid) {
-            Some(found) if found.parent != 0 => pid = found.parent,
-            _ => return false,
+        let mut adopted = Self { root: process.id, limits: Vec::new() };
+        for ancestor in line.into_iter().rev() {
+            let exe = ancestor.process.image.exe.as_deref().unwrap_or_default();
+            for agent in plan.recognise(exe, &ancestor.cgroup, ancestor.process.uid) {
+                if !adopted.limits.contains(&agent) {
+                    adopted.limits.push(agent);
+                    adopted.root = ancestor.id;
+                }
+            }
         }
+        (!adopted.limits.is_empty()).then_some(adopted)
     }
-    false
+
+    /// `true` where the process had no tag and has one now.
+    fn tag(
+        &self,
+        tags: &Tags,
+        agents: &mut Agents,
+        sessions: &mut HashMap<ProcessId, u64>,
+        running: &HashMap<u32, Running>,
+        process: &Running,
+    ) -> bool {
+        let Ok(fresh) = secret() else { return false };
+        let session = *sessions.entry(self.root).or_insert(fresh.max(1));
+        let mut tag = Tag { session, agents: [NO_AGENT; LIMITS], ..Tag::default() };
+        for (place, limit) in tag.agents.iter_mut().zip(&self.limits) {
+            *place = *limit;
+        }
+        if self.limits.len() > LIMITS {
+            let (pid, count) = (process.id.pid, self.limits.len());
+            log::warn!("pid {pid} is under {count} agents; the limits of the first {LIMITS} hold");
+        }
+        if !tag_threads(tags, process.id.pid, &tag) {
+            return false;
+        }
+        let mut known = process.process.clone();
+        known.parent = running.get(&process.parent).map(|parent| parent.id);
+        let innermost = self.limits.iter().take(LIMITS).next_back().copied().unwrap_or(NO_AGENT);
+        agents.enlist(process.id, known, SessionId(session), innermost);
+        agents.rooted(SessionId(session), self.root);
+        true
+    }
 }
 
 /// Tags every thread of a process that has no tag yet. `true` where it had none.

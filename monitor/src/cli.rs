@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::{
     alert::sink::Target,
     control::{SOCKET, client::Client, client::ClientError},
-    daemon::{self, Config, DaemonError, Format, RulesError, compile_errors},
+    daemon::{self, Config, DaemonError, Format, RulesError, compile_errors, count},
     host::{self, Host},
     kernel::KernelError,
     launch,
@@ -35,7 +35,7 @@ const RULES: &str = "/etc/driftwatch/rules.d";
 
 /// Watches AI-agent workloads from the kernel and stops what was not approved.
 #[derive(Debug, Parser)]
-#[command(name = "driftwatch", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "driftwatch", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -191,14 +191,14 @@ const fn daemon_exit_code(error: &DaemonError) -> u8 {
 
 fn show(problems: &Problems) -> ExitCode {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    eprint!("{}", problems.render(colour));
+    eprintln!("{}", problems.render(colour).trim_end());
     ExitCode::from(PROBLEM)
 }
 
 fn read(paths: &[PathBuf]) -> Result<RuleSet, ExitCode> {
     let files = host::rule_files(paths).map_err(|error| fail(&error, PROBLEM))?;
     if files.is_empty() {
-        return Err(fail(&"there are no rule files (*.yaml) there", PROBLEM));
+        return Err(fail(&RulesError::NoFiles(paths.to_vec()), PROBLEM));
     }
     rules::load(&files, &Host::read().users).map_err(|problems| show(&problems))
 }
@@ -227,8 +227,6 @@ fn check(rules: &RuleSet) -> ExitCode {
 }
 
 fn counts(rules: &RuleSet) -> String {
-    let count =
-        |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     [
         count(rules.files, "file"),
         count(rules.agents.len(), "agent"),

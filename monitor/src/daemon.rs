@@ -69,7 +69,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// The alert file.
-    #[error("alerts cannot be written to {target}: {source}")]
+    #[error("alerts cannot be written to {target}: {source}; name another place with --alerts")]
     Alerts {
         /// Where they should go.
         target: String,
@@ -78,7 +78,7 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// The control socket.
-    #[error("the control socket {path} cannot be made: {source}")]
+    #[error("the control socket {path} cannot be made: {source}; name another with --socket")]
     Socket {
         /// Where.
         path: String,
@@ -95,7 +95,7 @@ pub enum DaemonError {
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
     /// A file cannot be read.
-    #[error("rules cannot be read: {0}")]
+    #[error("rules cannot be read: {0}; name files or directories with --rules")]
     File(#[from] FileError),
     /// There is nothing to read.
     #[error("there are no rule files (*.yaml) in {}: name some with --rules", list(.0))]
@@ -113,6 +113,11 @@ pub enum RulesError {
 
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Compile errors as `check` shows them.
@@ -135,6 +140,9 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
 }
 
 async fn watch(config: &Config) -> Result<(), DaemonError> {
+    // First of all, so that no signal finds us half way: one that comes now waits for the loop.
+    let mut stop = Stop::new().map_err(DaemonError::Loop)?;
+    let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Loop)?;
     let host = Host::read();
     let rules = read_rules(&config.rules, &host)?;
     let sink = open_sink(config)?;
@@ -161,8 +169,6 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     let (requests, mut asked) = mpsc::channel(64);
     tokio::spawn(server::serve(listener, requests));
     let mut hook_log = if config.debug { daemon.kernel.hook_log()? } else { HookLog::off() };
-    let mut stop = Stop::new().map_err(DaemonError::Loop)?;
-    let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Loop)?;
     daemon.say_ready();
 
     loop {
@@ -312,7 +318,10 @@ impl Daemon {
             }
             names.push(agent.name.as_str());
         }
-        let error = format!("no rule file has an agent `{name}`; there are: {}", names.join(", "));
+        let error = format!(
+            "no rule file has an agent `{name}`: write one, or use one of {}",
+            names.join(", ")
+        );
         Err(Refused { error })
     }
 
@@ -331,12 +340,13 @@ impl Daemon {
         let Some(in_force) = self.pipeline.in_force() else { return "no rules".to_owned() };
         let RuleSet { rules, agents, files, .. } = &in_force.rules;
         format!(
-            "{} rules for {} agents from {files} files, plan {}, tier {}, {} sessions",
-            rules.len(),
-            agents.len(),
+            "{} for {} from {}, plan {}, tier {}, {}",
+            count(rules.len(), "rule"),
+            count(agents.len(), "agent"),
+            count(*files, "file"),
             in_force.serial,
             in_force.tier.name(),
-            self.pipeline.agents.sessions(),
+            count(self.pipeline.agents.sessions(), "session"),
         )
     }
 
@@ -360,11 +370,12 @@ impl Daemon {
             },
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": self.pipeline.agents.sessions(),
-            "processes": self.pipeline.agents.processes.len(),
+            "processes_known": self.pipeline.agents.processes.len(),
             "kernel": { "counters": counters },
             "events": {
                 "decoded": seen.events,
                 "refused": seen.refused,
+                "missing": self.pipeline.missing(),
                 "unknown_plans": seen.unknown_plans,
                 "unknown_processes": seen.unknown_processes,
                 "disagreements": seen.disagreements,

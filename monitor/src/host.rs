@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsStr,
     fs, io,
-    os::unix::ffi::OsStringExt as _,
+    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -174,10 +174,10 @@ pub fn processes() -> Vec<Running> {
 pub fn process(pid: u32) -> Option<Running> {
     let base = PathBuf::from(format!("/proc/{pid}"));
     let (parent, start) = stat(&fs::read(base.join("stat")).ok()?)?;
-    let exe = fs::read_link(base.join("exe")).ok().map(|path| path.into_os_string().into_vec());
+    let exe = executable(&base.join("exe"));
     let argv = fs::read(base.join("cmdline")).unwrap_or_default();
     let argv = argv.strip_suffix(b"\0").unwrap_or(&argv);
-    let uid = fs::metadata(&base).map(|data| std::os::unix::fs::MetadataExt::uid(&data)).ok()?;
+    let uid = real_user(&fs::read(base.join("status")).ok()?)?;
     let image = Image {
         exe,
         argv: argv.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
@@ -194,6 +194,23 @@ pub fn process(pid: u32) -> Option<Running> {
 pub fn threads(pid: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The path behind `/proc/PID/exe`, without the mark of a file that has no name any more, which is in the way
+/// of comparing it. A file may really be called so: only a link count of 0 tells.
+fn executable(link: &Path) -> Option<Vec<u8>> {
+    let path = fs::read_link(link).ok()?.into_os_string().into_vec();
+    let is_unlinked = fs::metadata(link).is_ok_and(|data| data.nlink() == 0);
+    match path.strip_suffix(b" (deleted)") {
+        Some(name) if is_unlinked => Some(name.to_vec()),
+        _ => Some(path),
+    }
+}
+
+/// The first number of the line `Uid:` of proc_pid_status(5).
+fn real_user(status: &[u8]) -> Option<u32> {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Fields 4 (parent) and 22 (start) of proc_pid_stat(5). The name before them may hold anything.
@@ -230,6 +247,12 @@ mod tests {
         assert_eq!(stat(b"42 (a) S 7"), None);
         assert_eq!(stat(b"42 (a)"), None);
         assert_eq!(stat(b""), None);
+    }
+
+    #[test]
+    fn the_real_user_is_taken() {
+        assert_eq!(real_user(b"Name:\ta\nUid:\t61234\t0\t0\t0\nGid:\t1\n"), Some(61234));
+        assert_eq!(real_user(b"Name:\ta\n"), None);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! The kernel has already decided and done. What this adds is who it was, which rule it was, and a second
 //! opinion: the evaluator's, which must be the same. Pure: no I/O, no clock, no aya.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use monitor_common::Verdict;
 
@@ -11,7 +14,7 @@ use crate::{
     agent::{Agents, Process},
     event::{Decision, DecodeError, Event, ProcessId, What, decode},
     rules::{
-        evaluate::{Attempt, Ruling, Tier, evaluate, explain_match},
+        evaluate::{Attempt, Tier, evaluate, explain_match},
         glob::Homes,
         model::{AgentIndex, Object, Rule, RuleIndex, RuleSet},
     },
@@ -89,6 +92,8 @@ pub struct Pipeline {
     /// What went by.
     pub seen: Seen,
     plans: VecDeque<Arc<InForce>>,
+    /// By ring and CPU: the highest sequence number, and how many records came.
+    sequences: BTreeMap<(bool, u32), (u64, u64)>,
 }
 
 impl Pipeline {
@@ -117,12 +122,27 @@ impl Pipeline {
     pub fn advance(&mut self, record: &[u8]) -> Result<Option<Finding>, DecodeError> {
         let event = decode(record).inspect_err(|_| self.seen.refused += 1)?;
         self.seen.events += 1;
+        self.count_in(&event);
         self.agents.learn(&event);
         let Some((_, decision)) = event.act() else { return Ok(None) };
         if decision.done == Verdict::Allow {
             return Ok(None);
         }
         Ok(self.find(event, decision))
+    }
+
+    fn count_in(&mut self, event: &Event) {
+        let is_lifecycle = !matches!(event.what, What::File(_) | What::Net(_));
+        let (highest, came) = self.sequences.entry((is_lifecycle, event.cpu)).or_default();
+        *highest = event.sequence.max(*highest);
+        *came += 1;
+    }
+
+    /// Records that the kernel half had and that never came, by their sequence numbers. Those after the last
+    /// that came are not known yet.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.sequences.values().map(|(highest, came)| highest.saturating_sub(*came)).sum()
     }
 
     fn find(&mut self, event: Event, decision: Decision) -> Option<Finding> {
@@ -141,7 +161,7 @@ impl Pipeline {
         }
         let rule = decision.rule.and_then(|number| in_force.order.get(number as usize).copied());
         let object = object(&event);
-        if self.disagrees(&in_force, &event, &object, decision, rule) {
+        if self.disagrees(&in_force, &event, &object, rule) {
             self.seen.disagreements += 1;
         }
         let matched = rule
@@ -150,37 +170,36 @@ impl Pipeline {
                 Some(list) => format!("{} in @{list}", item.text),
                 None => item.text.to_owned(),
             });
-        let agent = self.agents.names.name(event.agent).unwrap_or("unknown").to_owned();
+        let agent = self.agents.names.name(event.agent()).unwrap_or("unknown").to_owned();
         Some(Finding { event, decision, agent, ancestry, complete, in_force, rule, matched })
     }
 
-    /// The second opinion. A session inside a session has agents that a record does not name: then the
-    /// rule may be one of theirs, and only the verdict of the named agent is a lower bound.
+    /// The second opinion: whether the evaluator would have let another rule win.
     fn disagrees(
         &self,
         in_force: &InForce,
         event: &Event,
         object: &Object,
-        decision: Decision,
         rule: Option<RuleIndex>,
     ) -> bool {
         let Some((act, _)) = event.act() else { return false };
-        let agents = agents_of(in_force, event.agent);
-        let exe = self
-            .agents
-            .processes
-            .get(event.process)
-            .and_then(|process| process.image.exe.as_deref());
+        let agents = judged(in_force, event);
+        let process = self.agents.processes.get(event.process);
+        let exe = process.and_then(|process| process.image.exe.as_deref());
         let attempt = Attempt { agents: &agents, act, object, exe };
-        let Ruling { rule: expected, done, .. } =
-            evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);
-        expected != rule && done >= decision.done
+        let ruling = evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);
+        ruling.rule != rule
     }
 }
 
-/// The agent of a number, as this rule set knows it.
-fn agents_of(in_force: &InForce, number: u32) -> Vec<AgentIndex> {
-    in_force.agent_numbers.iter().position(|known| *known == number).into_iter().collect()
+/// The agents by whose rules an act was judged, as this rule set knows them. Being started as the root of a
+/// session is not judged by the rules of the agent that begins.
+fn judged(in_force: &InForce, event: &Event) -> Vec<AgentIndex> {
+    let begins = matches!(&event.what, What::Exec(exec) if exec.root);
+    let innermost = event.agent();
+    let judges = |number: &&u32| !(begins && **number == innermost);
+    let index = |number: &u32| in_force.agent_numbers.iter().position(|known| known == number);
+    event.agents.iter().filter(judges).filter_map(index).collect()
 }
 
 /// What an act was done to.

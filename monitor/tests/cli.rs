@@ -4,11 +4,14 @@
 //! wanted change of the output: `TRYCMD=overwrite cargo test -p driftwatch --test cli`.
 
 use std::{
-    env,
+    collections::BTreeMap,
+    env, fs,
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Command, Output},
 };
+
+use monitor::rules::{SourceFile, Users, examples, load};
 
 const DRIFTWATCH: &str = env!("CARGO_BIN_EXE_driftwatch");
 
@@ -50,4 +53,29 @@ fn daemon_without_cap_bpf() -> Output {
         });
     }
     daemon.output().expect("the program was built with this test")
+}
+
+/// The first block of a language in a document.
+fn block(document: &str, language: &str) -> String {
+    let text = fs::read_to_string(top().join(document)).expect("the document is there");
+    let (_, rest) = text.split_once(&format!("```{language}\n")).expect("it has such a block");
+    let (block, _) = rest.split_once("```").expect("the block ends");
+    block.to_owned()
+}
+
+#[test]
+fn the_rule_file_of_the_format_s_document_is_good_and_its_tests_pass() {
+    let text = block("rules/README.md", "yaml").into_bytes();
+    let users = Users(BTreeMap::from([("svc-worker".to_owned(), 1200)]));
+    let rules = load(&[SourceFile { name: "README.md".to_owned(), text }], &users);
+    let rules = rules.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+    let outcomes = examples::run(&rules);
+    assert!(!outcomes.is_empty(), "the example has no test");
+    assert!(outcomes.iter().all(|outcome| outcome.passed), "{outcomes:?}");
+}
+
+#[test]
+fn the_rule_that_the_readme_shows_is_one_of_the_demo_s() {
+    let demo = fs::read_to_string(top().join("rules/demo/demo.yaml")).expect("the file is there");
+    assert!(demo.contains(&block("README.md", "yaml")), "rules/demo/demo.yaml has another one");
 }

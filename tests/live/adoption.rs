@@ -1,6 +1,12 @@
 //! Adoption: agents that were there before the daemon are under its rules from its start on.
 
-use std::{fs, path::PathBuf, thread, time::Duration};
+use std::{
+    fs::{self, Permissions},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use driftwatch_tests::{
@@ -28,6 +34,11 @@ rules:
     action: kill
 ";
 
+/// The same where no executable shows the signs of both.
+fn one_agent_each() -> String {
+    SEEN.replace("{agent,other}", "other")
+}
+
 /// Everything that a process does to itself before it waits has been done by then.
 const SETTLED: Duration = Duration::from_millis(400);
 
@@ -48,6 +59,10 @@ impl Early {
 
     /// Each act is killed, and its twin is not.
     fn each_is_killed(self, acts: &[Act]) -> anyhow::Result<Scenario> {
+        self.each_is_killed_under(SEEN, acts)
+    }
+
+    fn each_is_killed_under(self, rules: &str, acts: &[Act]) -> anyhow::Result<Scenario> {
         let mut running = Vec::new();
         for act in acts {
             let act = act.clone().after(&self.go);
@@ -55,7 +70,7 @@ impl Early {
             running.push((Running::start(&mut act.command_of(&self.agent))?, twin));
         }
         thread::sleep(SETTLED);
-        let scenario = Scenario::start_file(self.ground, SEEN)?;
+        let scenario = Scenario::start_file(self.ground, rules)?;
         fs::write(&self.go, "")?;
         for ((agent, twin), act) in running.into_iter().zip(acts) {
             let ended = agent.wait()?;
@@ -73,10 +88,9 @@ fn an_agent_that_was_there_before_is_under_the_rules() -> anyhow::Result<()> {
     let _alone = alone();
     let early = Early::new()?;
     let trace = early.ground.trace("agent")?;
-    let secret = early.ground.secret();
-    let twin_reads = Act::read(&secret);
-    let scenario = early.each_is_killed(&vec![twin_reads; 20])?;
-    let agent = Act::read(&secret).traced(&trace);
+    let read = Act::read(&early.ground.secret());
+    let scenario = early.each_is_killed(&vec![read.clone(); 20])?;
+    let agent = read.traced(&trace);
     let ended = child::run(&mut agent.command_of(&scenario.ground.path("bin/agent")))?;
     ensure!(ended.outcome() == Outcome::Killed, "one that came later: {ended:?}");
     nothing_came_of_it(&trace)?;
@@ -121,7 +135,7 @@ fn an_alert_of_an_adopted_child_goes_up_to_the_adopted_root() -> anyhow::Result<
     let _alone = alone();
     let early = Early::new()?;
     let read = Act::read(&early.ground.secret()).via("setsid");
-    let scenario = early.each_is_killed(&[read])?;
+    let scenario = early.each_is_killed_under(&one_agent_each(), &[read])?;
     let alerts = scenario.alerts()?;
     let alert = alerts.first().context("an alert")?;
     same("agent", alert.agent(), "seen-agent")?;
@@ -153,12 +167,45 @@ fn an_adopted_agent_inside_an_adopted_agent_is_under_both() -> anyhow::Result<()
     let outer = Act::exec(&inner).words(words).via("setsid");
     let running = Running::start(&mut outer.command_of(&early.agent))?;
     thread::sleep(SETTLED);
-    let one_agent_each = SEEN.replace("{agent,other}", "other");
-    let scenario = Scenario::start_file(early.ground, &one_agent_each)?;
+    let scenario = Scenario::start_file(early.ground, &one_agent_each())?;
     fs::write(&go, "")?;
     let ended = running.wait()?;
     ensure!(ended.outcome() == Outcome::Killed, "{ended:?}");
     same("connections", canary.accepted(), 0)?;
     let alerts = scenario.wait_for_alerts(1, SOON)?;
     same("agent", alerts.first().context("an alert")?.agent(), "other-agent")
+}
+
+/// Agents update themselves: the file is another one by now, the process is not.
+#[test]
+fn an_agent_whose_executable_has_been_removed_is_adopted() -> anyhow::Result<()> {
+    let _alone = alone();
+    let early = Early::new()?;
+    let read = Act::read(&early.ground.secret()).after(&early.go);
+    let running = Running::start(&mut read.command_of(&early.agent))?;
+    thread::sleep(SETTLED);
+    fs::remove_file(&early.agent)?;
+    let scenario = Scenario::start_file(early.ground, SEEN)?;
+    fs::write(&early.go, "")?;
+    let ended = running.wait()?;
+    ensure!(ended.outcome() == Outcome::Killed, "{ended:?}");
+    scenario.wait_for_alerts(1, SOON).map(drop)
+}
+
+/// A setuid program acts as its owner; the real user is who started it, and is the sign.
+#[test]
+fn an_agent_is_adopted_by_its_real_user() -> anyhow::Result<()> {
+    const STRANGER: u32 = 61_234;
+    let _alone = alone();
+    let early = Early::new()?;
+    fs::set_permissions(&early.agent, Permissions::from_mode(0o4755))?;
+    let mut command = Act::read(&early.ground.secret()).after(&early.go).command_of(&early.agent);
+    let running = Running::start(command.uid(STRANGER).gid(STRANGER))?;
+    thread::sleep(SETTLED);
+    let by_user = SEEN.replace("exe: '**/bin/agent'", "user: [61234]");
+    let scenario = Scenario::start_file(early.ground, &by_user)?;
+    fs::write(&early.go, "")?;
+    let ended = running.wait()?;
+    ensure!(ended.outcome() == Outcome::Killed, "{ended:?}");
+    scenario.wait_for_alerts(1, SOON).map(drop)
 }

@@ -53,8 +53,8 @@ const DIRECTORIES: &[&str] =
 
 const NAMES: &[&str] = &[
     "plain-0", "plain-1", "plain-2", "plain-3", "plain-4", "plain-5", "plain-66", ".hidden",
-    "x.key", "y.key", "x.pem", "y.pem", "deep.key", "a.tar.gz", "b.gz", "gz", ".gz", "abc", "aXbYc",
-    "a-c", "ac", "z", "id_a", "id_rsa", "id_", "id_f", ".env",
+    "x.key", "y.key", "x.pem", "y.pem", "deep.key", "a.tar.gz", "b.gz", "gz", ".gz", "abc",
+    "aXbYc", "a-c", "ac", "z", "id_a", "id_rsa", "id_", "id_f", ".env",
 ];
 
 fn rule_set(ground: &Path) -> String {
@@ -63,7 +63,8 @@ fn rule_set(ground: &Path) -> String {
     let others = OTHERS.iter().map(|&sense| sense.to_owned());
     let mut rules = String::new();
     for (number, sense) in never.chain(others).enumerate() {
-        let sense = sense.replace("'G/", &format!("'{}/", ground.display())).replace('S', SYSTEM);
+        let sense = sense.replace("[S,", &format!("[{SYSTEM},"));
+        let sense = sense.replace("'G/", &format!("'{}/", ground.display()));
         let severity = severity[number * 7 % severity.len()];
         let act = if number % 4 == 3 { "write" } else { "read" };
         rules += &format!(
@@ -96,9 +97,10 @@ fn expected(rules: &RuleSet, files: &[PathBuf], exe: &Path) -> anyhow::Result<Ex
     let homes = Host::read().homes;
     let agent = rules.agents.iter().position(|agent| agent.name == AGENT).context("the agent")?;
     let mut expected = Expected::new();
-    for (act, file) in [Kind::Read, Kind::Write].into_iter().flat_map(|act| {
-        files.iter().map(move |file| (act, file))
-    }) {
+    for (act, file) in [Kind::Read, Kind::Write]
+        .into_iter()
+        .flat_map(|act| files.iter().map(move |file| (act, file)))
+    {
         let object = Object::Path(file.as_os_str().as_bytes().to_vec());
         let exe = Some(exe.as_os_str().as_bytes());
         let attempt = Attempt { agents: &[agent], act, object: &object, exe };

@@ -4,6 +4,10 @@
 //! nothing leaves loopback. A new test goes into the module of its subject and says in its name the
 //! one thing that it claims.
 
+/// Agents that were there before the daemon.
+mod adoption;
+/// The kernel half and the evaluator say the same.
+mod agreement;
 /// What every claim has in common: the lock, the rules, the sentences.
 mod claims;
 /// Programs that may not be started.
@@ -12,9 +16,25 @@ mod exec;
 mod faults;
 /// Files that may not be read or written.
 mod file;
+/// Commands that are started as an agent.
+mod launch;
 /// The tag stays on every descendant.
 mod lineage;
+/// Agents inside agents.
+mod nested;
 /// Peers that may not be reached.
 mod net;
 /// Nothing is lost without being counted.
 mod overload;
+/// Which name of a file counts.
+mod paths;
+/// Ports, protocols and the names of this host.
+mod peers;
+/// Who is an agent.
+mod recognition;
+/// Rules that change while agents act.
+mod reload;
+/// What rule files mean.
+mod rules;
+/// Daemons that cannot start.
+mod startup;

@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, process::Command};
 
 use anyhow::{Context, ensure};
-use driftwatch_tests::{Act, Alert, Ground, Outcome, Scenario, TcpCanary, programs};
+use driftwatch_tests::{Act, Alert, Ground, Outcome, Scenario, TcpCanary};
 
 use crate::claims::{SOON, TIMES, alone, same};
 
@@ -205,9 +205,42 @@ fn the_start_of_an_agent_inside_an_agent_is_an_act_of_the_outer_one() -> anyhow:
 fn launching_oneself_again_is_no_way_around_a_rule() -> anyhow::Result<()> {
     let _alone = alone();
     let scenario = start("127.66.0.0/16")?;
-    ensure!(programs::driftwatch()?.is_file());
     let shut = Act::sleep(0).command_of(&scenario.ground.actor_at("shut/tool")?);
     let again = scenario.command_as("outer", &shut)?;
     ensure!(outcome_of(scenario.run_as("outer", &again))? == Outcome::Killed, "it ran");
     Ok(())
+}
+
+/// A task can be under the limits of four agents: a fifth does not start, and says so.
+#[test]
+fn a_fifth_agent_inside_four_is_refused_and_counted() -> anyhow::Result<()> {
+    let _alone = alone();
+    let names = ["one", "two", "three", "four", "five"];
+    let mut text = "version: 1\nmode: enforce\nagents:\n".to_owned();
+    for name in names {
+        text += &format!("  {name}: {{ any: [{{ launched-as: l-{name} }}] }}\n");
+    }
+    text += "  six: { any: [{ exe: '**/bin/six' }] }
+rules:
+  - id: secrets-are-shut
+    title: Agent read a planted credential
+    agents: [four]
+    read: { never: ['**/.aws/credentials'] }
+    action: kill
+";
+    let scenario = Scenario::start_file(Ground::new()?, &text)?;
+    let nest = |names: &[&str], command: Command| {
+        names.iter().rev().try_fold(command, |inner, name| scenario.command_as(name, &inner))
+    };
+    let read = || Act::read(&scenario.ground.secret()).command();
+    let ended = driftwatch_tests::child::run(&mut nest(&names[..4], read()?)?)?;
+    ensure!(ended.outcome() == Outcome::Killed, "the fourth: {ended:?}");
+    let ended = driftwatch_tests::child::run(&mut nest(&names, read()?)?)?;
+    same("exit code", ended.status.code().unwrap_or(-1), 125)?;
+    ensure!(ended.stderr.contains("4 agents"), "{}", ended.stderr);
+    same("counted", scenario.daemon.counter("limits_full")?, 0)?;
+    let six = Act::sleep(0).command_of(&scenario.ground.actor_at("bin/six")?);
+    let ended = driftwatch_tests::child::run(&mut nest(&names[..4], six)?)?;
+    ensure!(ended.outcome() == Outcome::Done, "one that is recognised: {ended:?}");
+    same("counted", scenario.daemon.counter("limits_full")?, 1)
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use driftwatch_tests::{Act, Ground, Outcome, Scenario, alert::acts_in, child::wait_until};
+use driftwatch_tests::{
+    Act, Ground, Outcome, Scenario, Tally, TcpCanary, alert::acts_in, child::wait_until,
+};
 
-use crate::claims::{SECRETS_ALERT, SOON, alone, same};
+use crate::claims::{SECRETS_ALERT, SECRETS_KILL, SOON, alone, same};
 
 #[test]
 fn of_10000_forbidden_opens_none_is_lost_without_being_counted() -> anyhow::Result<()> {
@@ -34,7 +36,63 @@ fn of_10000_forbidden_opens_none_is_lost_without_being_counted() -> anyhow::Resu
     ensure!(seen >= u64::from(PROCESSES * OPENS_EACH), "only {seen} seen");
     most_memory = most_memory.max(scenario.daemon.resident_kib()?);
     ensure!(most_memory < MEMORY_KIB, "the daemon took {most_memory} KiB");
-    every_submitted_one_is_told(&scenario, submitted)
+    every_submitted_one_is_told(&scenario, submitted)?;
+    nothing_was_missed(&scenario)
+}
+
+#[test]
+fn after_acts_of_every_kind_nothing_was_missed_or_misread() -> anyhow::Result<()> {
+    const REPETITIONS: u32 = 20;
+    let _alone = alone();
+    let peer = TcpCanary::bind("127.66.0.1:0")?;
+    let rules = format!(
+        "{SECRETS_KILL}
+  - id: peers-are-shut
+    title: Agent reached for a peer
+    agents: [test-agent]
+    connect: {{ never: [127.66.0.0/16] }}
+    action: deny
+  - id: dropped-programs-are-shut
+    title: Agent started a dropped program
+    agents: [test-agent]
+    exec: {{ never: ['**/dropped/**'] }}
+    action: kill
+"
+    );
+    let scenario = Scenario::start(Ground::new()?, &rules)?;
+    let read = Act::read(&scenario.ground.secret());
+    let mut acts = vec![Act::exec(&scenario.ground.dropped()), Act::send(peer.address())];
+    for how in ["open", "openat2", "handle", "io_uring", "io_uring-async", "int80", "symlink"] {
+        acts.push(read.clone().how(how));
+    }
+    for how in ["tcp", "udp", "mapped", "fastopen", "io_uring"] {
+        acts.push(Act::connect(peer.address()).how(how));
+    }
+    for via in ["setsid", "double-fork", "thread", "vfork", "unshare-pid", "unshare-mount"] {
+        acts.push(read.clone().via(via));
+    }
+    for act in &acts {
+        let Tally { done, failed, .. } =
+            scenario.agent(&act.clone().times(REPETITIONS))?.tally()?;
+        same("acts that got through or went wrong", done + failed, 0)?;
+    }
+    let acts = acts.len() as u64 * u64::from(REPETITIONS);
+    same("alerts", acts_in(&scenario.wait_for_alerts(acts, SOON)?), acts)?;
+    nothing_was_missed(&scenario)
+}
+
+/// Every counter that is not a count of records is 0, and so is every doubt of the daemon.
+fn nothing_was_missed(scenario: &Scenario) -> anyhow::Result<()> {
+    let status = scenario.daemon.status()?;
+    for name in ["refused", "unknown_plans", "unknown_processes", "disagreements"] {
+        same(name, status["events"][name].as_u64().unwrap_or(1), 0)?;
+    }
+    let counters = status["kernel"]["counters"].as_object().context("counters")?;
+    for (name, count) in counters {
+        let of_records = name.starts_with("lifecycle_") || name.starts_with("activity_");
+        ensure!(of_records || *count == 0, "{name}: {count}");
+    }
+    Ok(())
 }
 
 /// The counters of the activity ring, once they stand still.

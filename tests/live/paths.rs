@@ -67,8 +67,8 @@ fn disagreements(scenario: &Scenario) -> anyhow::Result<u64> {
 }
 
 #[test]
-fn a_file_deeper_than_256_directories_is_unknown_and_shut() -> anyhow::Result<()> {
-    is_killed_as_unknown(|ground| dig(ground, (0..300).map(|_| "d".to_owned())))
+fn a_file_deeper_than_512_directories_is_unknown_and_shut() -> anyhow::Result<()> {
+    is_killed_as_unknown(|ground| dig(ground, (0..600).map(|_| "d".to_owned())))
 }
 
 #[test]

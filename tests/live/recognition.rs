@@ -1,8 +1,11 @@
 //! Recognition: who shows the signs of an agent is one before its first act, and nobody else is.
 
 use std::{
-    fs,
-    os::unix::{fs::symlink, process::CommandExt},
+    fs::{self, Permissions},
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::CommandExt,
+    },
     path::Path,
     process::Command,
 };
@@ -174,7 +177,7 @@ fn as_stranger(mut command: Command) -> Command {
 #[test]
 fn an_agent_is_recognised_by_the_number_of_its_user() -> anyhow::Result<()> {
     let _alone = alone();
-    let signs = format!("any: [{{ user: {STRANGER} }}]");
+    let signs = format!("any: [{{ user: [{STRANGER}] }}]");
     let scenario = Scenario::start_file(Ground::new()?, &seen_by(&signs))?;
     let read = Act::read(&scenario.ground.secret());
     let actor = scenario.ground.dropped();
@@ -186,10 +189,23 @@ fn an_agent_is_recognised_by_the_number_of_its_user() -> anyhow::Result<()> {
     same("user", alert.number("/process/uid"), u64::from(STRANGER))
 }
 
+/// A setuid program acts as its owner, and the real user is who started it.
+#[test]
+fn an_agent_is_recognised_by_its_real_user() -> anyhow::Result<()> {
+    let _alone = alone();
+    let signs = format!("any: [{{ user: [{STRANGER}] }}]");
+    let scenario = Scenario::start_file(Ground::new()?, &seen_by(&signs))?;
+    let actor = scenario.ground.actor_at("bin/setuid-tool")?;
+    fs::set_permissions(&actor, Permissions::from_mode(0o4755))?;
+    let read = Act::read(&scenario.ground.secret());
+    ends("the stranger", Tally::all_killed(FEW), || Ok(as_stranger(read.command_of(&actor))))?;
+    ends("root", Tally::all_done(FEW), || Ok(read.command_of(&actor)))
+}
+
 #[test]
 fn an_agent_with_two_signs_is_recognised_by_both_and_not_by_one() -> anyhow::Result<()> {
     let _alone = alone();
-    let signs = format!("all: [{{ exe: '**/bin/agent' }}, {{ user: {STRANGER} }}]");
+    let signs = format!("all: [{{ exe: '**/bin/agent' }}, {{ user: [{STRANGER}] }}]");
     let scenario = Scenario::start_file(Ground::new()?, &seen_by(&signs))?;
     let agent = scenario.ground.actor_at("bin/agent")?;
     let other = scenario.ground.dropped();

@@ -8,7 +8,8 @@ use driftwatch_tests::{AGENT, Act, Ground, Outcome, Scenario, Tally, TcpCanary};
 use crate::claims::{SOON, TIMES, agent_ends, alone, same, twin_is_left_alone};
 
 /// What every program reads before it comes to itself.
-const SYSTEM: &str = "'/usr/**', '/lib/**', '/lib64/**', '/etc/**', '/proc/**', '/sys/**', '/dev/**'";
+const SYSTEM: &str =
+    "'/usr/**', '/lib/**', '/lib64/**', '/etc/**', '/proc/**', '/sys/**', '/dev/**'";
 
 /// A rule about reads, in flow form.
 fn reads(id: &str, sense: &str, action: &str) -> String {

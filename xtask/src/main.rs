@@ -55,7 +55,7 @@ enum Chore {
         release: bool,
     },
     /// Build `driftwatch` with optimisations and become it.
-    #[command(after_help = "Examples:\n  cargo xtask run -- doctor\n  \
+    #[command(after_help = "Examples:\n  cargo xtask run -- check rules/starter\n  \
                             cargo xtask run -- daemon --rules rules/")]
     Run {
         /// Passed to `driftwatch` as they are.

@@ -87,11 +87,11 @@ impl Agents {
         match &event.what {
             What::Fork { parent } => {
                 self.processes.forked(event.process, *parent, event.uid);
-                self.join(event.process, event.session, event.agent);
+                self.join(event.process, event.session, event.agent());
             }
             What::Exec(exec) => {
                 self.processes.started(event.process, exec, event.uid);
-                self.join(event.process, event.session, event.agent);
+                self.join(event.process, event.session, event.agent());
             }
             What::Exit { .. } => {
                 self.processes.exited(event.process);
@@ -118,6 +118,13 @@ impl Agents {
     pub fn enlist(&mut self, id: ProcessId, process: Process, session: SessionId, agent: u32) {
         self.processes.found(id, process);
         self.join(id, session, agent);
+    }
+
+    /// A session's root is known, whichever of its processes was found first.
+    pub fn rooted(&mut self, session: SessionId, root: ProcessId) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.root = root;
+        }
     }
 
     fn leave(&mut self, process: ProcessId) {

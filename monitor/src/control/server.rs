@@ -52,7 +52,7 @@ pub fn bind(path: &Path) -> io::Result<(UnixListener, Socket)> {
     let made =
         path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.exists());
     if let Some(directory) = made {
-        fs::create_dir(directory)?;
+        fs::create_dir_all(directory)?;
     }
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {

@@ -75,7 +75,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         tid: header.tid,
         uid: header.uid,
         session: SessionId(header.session),
-        agent: header.agent,
+        agents: header.agents,
         plan: header.plan,
         what,
     })

@@ -13,7 +13,11 @@ pub use self::{
 
 use std::{fmt, net::Ipv6Addr};
 
-use monitor_common::{Act, Verdict, file::Origin};
+use monitor_common::{
+    Act, Verdict,
+    file::Origin,
+    tag::{LIMITS, NO_AGENT},
+};
 
 /// A process, once and for all: the pid and when it was started, in the hundredths of a second that
 /// `/proc/PID/stat` counts in, for both the kernel half and `/proc` must lead to the same identity.
@@ -60,8 +64,8 @@ pub struct Event {
     pub uid: u32,
     /// Its session.
     pub session: SessionId,
-    /// The number of the innermost agent.
-    pub agent: u32,
+    /// The numbers of the agents whose rules hold, outermost first, 0 after the last.
+    pub agents: [u32; LIMITS],
     /// The serial of the plan that was asked, 0 where none was.
     pub plan: u32,
     /// What happened.
@@ -154,6 +158,12 @@ pub struct Net {
 }
 
 impl Event {
+    /// The number of the innermost agent: the one that the session is a run of.
+    #[must_use]
+    pub fn agent(&self) -> u32 {
+        self.agents.into_iter().rfind(|agent| *agent != NO_AGENT).unwrap_or(NO_AGENT)
+    }
+
     /// The act and what the kernel half decided of it, if this is an act.
     #[must_use]
     pub const fn act(&self) -> Option<(Act, Decision)> {

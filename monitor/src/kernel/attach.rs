@@ -1,7 +1,7 @@
-//! The table of programs: which hook each is for, and on which rung of which tier it stands.
+//! The table of programs, and which hook each is for.
 //!
 //! This is the react tier's table: tracepoints, and the cgroup hooks, which are the same on every tier.
-//! A rung for another tier is another row here and no branch in a hook.
+//! A rung for another tier will be another row here and no branch in a hook.
 
 use std::{fs::File, path::PathBuf};
 

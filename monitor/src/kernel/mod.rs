@@ -1,6 +1,6 @@
 //! The kernel half, from above: loaded, given its plan, attached, listened to.
 //!
-//! All `unsafe` of the user half is in this folder and in [`crate::launch`].
+//! Whatever speaks to `bpf(2)` is in this folder.
 
 pub mod attach;
 pub mod hook_log;
@@ -138,6 +138,8 @@ impl Kernel {
         }
         let mut ebpf = loader.load(OBJECT).map_err(KernelError::Load)?;
         attach::load(&mut ebpf, &btf)?;
+        drop(btf);
+        give_back_memory();
         Ok(Self {
             plans: PlanMaps::take(&mut ebpf)?,
             tags: Tags::take(&mut ebpf)?,
@@ -174,6 +176,12 @@ impl Kernel {
     pub fn hook_log(&mut self) -> Result<HookLog, KernelError> {
         HookLog::of(&mut self.ebpf)
     }
+}
+
+/// Looking through the kernel's types takes tens of megabytes for a moment; the allocator would keep them.
+fn give_back_memory() {
+    // SAFETY: takes no memory of ours.
+    unsafe { libc::malloc_trim(0) };
 }
 
 /// `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12), `CAP_SYS_PTRACE` (19): capabilities(7).

@@ -1,8 +1,10 @@
 //! Overload: what the kernel saw is what it handed over and what it counted as lost, to the last one.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, ensure};
+use rustix::process::Signal;
+
 use driftwatch_tests::{
     Act, Ground, Outcome, Scenario, Tally, TcpCanary, alert::acts_in, child::wait_until,
 };
@@ -38,6 +40,38 @@ fn of_10000_forbidden_opens_none_is_lost_without_being_counted() -> anyhow::Resu
     ensure!(most_memory < MEMORY_KIB, "the daemon took {most_memory} KiB");
     every_submitted_one_is_told(&scenario, submitted)?;
     nothing_was_missed(&scenario)
+}
+
+/// The daemon is stopped until the ring has long been full: what the hooks could not hand over is counted, to
+/// the last one, and what they did hand over is read.
+#[test]
+fn what_a_full_ring_does_not_take_is_counted_exactly() -> anyhow::Result<()> {
+    const OPENS: u32 = 80_000;
+    let _alone = alone();
+    let scenario = Scenario::start(Ground::new()?, SECRETS_ALERT)?;
+    let go = scenario.ground.path("go");
+    let opens = Act::opens(&scenario.ground.secret(), OPENS).after(&go);
+    let agent = scenario.start_agent(&opens)?;
+    // The agent's own start is known before the daemon is stopped.
+    let known = || Ok((scenario.daemon.status()?["sessions"] == 1).then_some(()));
+    wait_until(SOON, known)?.context("the agent has not begun")?;
+    scenario.daemon.signal(Signal::STOP)?;
+    fs::write(&go, "")?;
+    let ended = agent.wait();
+    scenario.daemon.signal(Signal::CONT)?;
+    same("opens", ended?.stdout.trim(), "opened=80000 refused=0")?;
+
+    let [seen, submitted, lost] = settled_counters(&scenario)?;
+    ensure!(lost > 0, "the ring took all of {seen}: this shows nothing");
+    ensure!(seen >= u64::from(OPENS), "only {seen} seen");
+    same("seen", seen, submitted + lost)?;
+    let handed_over = submitted + scenario.daemon.counter("lifecycle_submitted")?;
+    let read = || {
+        let decoded = scenario.daemon.status()?["events"]["decoded"].as_u64();
+        Ok(decoded.filter(|decoded| *decoded >= handed_over))
+    };
+    let decoded = wait_until(Duration::from_secs(20), read)?.context("not all was read")?;
+    same("decoded", decoded, handed_over)
 }
 
 #[test]

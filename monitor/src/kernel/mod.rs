@@ -11,7 +11,9 @@ pub mod storage;
 
 use std::{io, path::PathBuf};
 
-use aya::{Btf, BtfError, Ebpf, EbpfError, maps::MapError, programs::ProgramError};
+use aya::{
+    Btf, BtfError, Ebpf, EbpfError, VerifierLogLevel, maps::MapError, programs::ProgramError,
+};
 
 pub use self::{
     hook_log::HookLog,
@@ -131,6 +133,10 @@ impl Kernel {
         let btf = Btf::from_sys_fs()?;
         let level = if debug { aya_log::Level::Debug as u8 } else { 0 };
         let mut loader = attach::loader();
+        if !debug {
+            // The verifier writes no story of what it accepts: that would take it most of its time.
+            loader.verifier_log_level(VerifierLogLevel::STATS);
+        }
         loader.btf(Some(&btf)).override_global("HASH_SECRET", &secret, true);
         loader.override_global(aya_log::LEVEL, &level, false);
         for (global, offset) in &offsets {

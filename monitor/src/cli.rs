@@ -16,7 +16,11 @@ use serde_json::Value;
 
 use crate::{
     alert::sink::Target,
-    control::{SOCKET, client::Client, client::ClientError},
+    control::{
+        SOCKET,
+        client::{Client, ClientError},
+        sweep,
+    },
     daemon::{self, Config, DaemonError, Format, RulesError, compile_errors, count},
     host::{self, Host},
     kernel::KernelError,
@@ -70,6 +74,8 @@ started, 127 where it was not found.")]
   driftwatch status
   driftwatch status -o json | jq .kernel.counters")]
     Status(StatusArguments),
+    #[command(name = sweep::WORD, hide = true)]
+    Sweep(sweep::Sweep),
 }
 
 #[derive(Debug, clap::Args)]
@@ -157,6 +163,9 @@ pub fn run() -> ExitCode {
             read(&paths).map_or_else(|code| code, |rules| test(&rules))
         }
         Command::Status(arguments) => status(arguments),
+        Command::Sweep(sweep) => {
+            sweep.run().map_or_else(|error| fail(&error, PROBLEM), |()| ExitCode::SUCCESS)
+        }
     }
 }
 

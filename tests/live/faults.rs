@@ -14,7 +14,7 @@ use driftwatch_tests::{
 };
 use rustix::{
     mount::{MountFlags, UnmountFlags, mount, unmount},
-    process::Signal,
+    process::{Pid, Signal, kill_process},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -95,13 +95,32 @@ fn sigterm_leaves_nothing_behind() -> anyhow::Result<()> {
 fn sigkill_leaves_nothing_attached_and_the_next_daemon_starts() -> anyhow::Result<()> {
     let _alone = alone();
     let scenario = nothing_is_left_after(Signal::KILL)?;
-    // On the same ground, beside what the killed one could not remove.
     let Scenario { daemon, ground } = scenario;
+    let socket = ground.path("control.sock");
+    let gone = child::wait_until(SOON, || Ok((!socket.exists()).then_some(())))?;
+    gone.context("the socket is left")?;
     drop(daemon);
     let scenario = Scenario::start(ground, SECRETS_KILL)?;
     let ended = scenario.agent(&Act::read(&scenario.ground.secret()))?;
     ensure!(ended.outcome() == Outcome::Killed, "{ended:?}");
     Ok(())
+}
+
+/// The sweeper hears every signal that the daemon's name, terminal or cgroup hears.
+#[test]
+fn a_signal_to_all_of_the_daemon_does_not_keep_the_socket_from_being_swept() -> anyhow::Result<()> {
+    let _alone = alone();
+    let mut scenario = Scenario::start(Ground::new()?, SECRETS_ALERT)?;
+    let children = format!("/proc/{0}/task/{0}/children", scenario.daemon.pid());
+    let sweeper: i32 = fs::read_to_string(&children)?.trim().parse().context("one child")?;
+    let sweeper = Pid::from_raw(sweeper).context("a pid")?;
+    for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
+        kill_process(sweeper, signal)?;
+    }
+    scenario.daemon.stop(Signal::KILL)?;
+    let socket = scenario.ground.path("control.sock");
+    let gone = child::wait_until(SOON, || Ok((!socket.exists()).then_some(())))?;
+    gone.context("the socket is left")
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Control: what other processes may ask of the daemon, as HTTP with JSON over a UNIX socket.
 //!
 //! [`server`] turns requests into [`Request`]s for the daemon's one loop, with the caller as the kernel
-//! knows it; [`client`] is how the command line asks. Neither decides anything.
+//! knows it; [`client`] is how the command line asks. Neither decides anything. [`sweep`] is what
+//! removes the socket of a daemon that was killed.
 
 pub mod client;
 mod peer;
 pub mod server;
+pub mod sweep;
 
 pub use self::peer::{Caller, pidfd};
 

@@ -20,7 +20,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::{Begin, Caller, Refused, Request};
+use super::{Begin, Caller, Refused, Request, sweep::Sweeper};
 
 /// Everybody may connect: a session only takes rights away from the one who asks for it. What a caller may
 /// see beyond that is decided by who the kernel says it is.
@@ -31,6 +31,8 @@ const MODE: u32 = 0o666;
 pub struct Socket {
     path: PathBuf,
     made: Option<PathBuf>,
+    /// For the end that runs no code. None where it could not be started.
+    _sweeper: Option<Sweeper>,
 }
 
 impl Drop for Socket {
@@ -68,7 +70,10 @@ pub fn bind(path: &Path) -> io::Result<(UnixListener, Socket)> {
         Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
-    let socket = Socket { path: path.to_owned(), made: made.map(Path::to_owned) };
+    let sweeper = Sweeper::start(path, made)
+        .inspect_err(|error| log::warn!("{} will be left after SIGKILL: {error}", path.display()));
+    let made = made.map(Path::to_owned);
+    let socket = Socket { path: path.to_owned(), made, _sweeper: sweeper.ok() };
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
     Ok((listener, socket))
 }

@@ -222,6 +222,7 @@ fn check(rules: &RuleSet) -> ExitCode {
         tier: &Tier::REACT,
         serial: 1,
         agent_numbers: &agent_numbers,
+        watch: false,
     };
     match compile(rules, &ground) {
         Ok(_) => {

@@ -40,5 +40,7 @@ mod reload;
 mod rules;
 /// Daemons that cannot start.
 mod startup;
+/// Plans that take turns while agents act.
+mod switch;
 /// Acts that hit no rule.
 mod watch;

@@ -91,14 +91,33 @@ impl Half {
 
     /// The events that have come since the last call.
     pub fn events(&mut self) -> anyhow::Result<Vec<Event>> {
-        let rings = self.rings.as_mut().context("not attached")?;
         let mut events = Vec::new();
-        let mut wrong = None;
-        while rings.drain(|record| match decode(record) {
-            Ok(event) => events.push(event),
-            Err(error) => wrong = Some(error),
-        }) {}
-        wrong.map_or(Ok(events), |error| Err(error.into()))
+        self.some_events(usize::MAX, |event| {
+            events.push(event);
+            Ok(())
+        })?;
+        Ok(events)
+    }
+
+    /// Takes events, so many batches at most.
+    pub fn some_events(
+        &mut self,
+        batches: usize,
+        mut with: impl FnMut(Event) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let rings = self.rings.as_mut().context("not attached")?;
+        let mut outcome = Ok(());
+        for _ in 0..batches {
+            let more = rings.drain(|record| {
+                if outcome.is_ok() {
+                    outcome = decode(record).map_err(Into::into).and_then(&mut with);
+                }
+            });
+            if !more {
+                break;
+            }
+        }
+        outcome
     }
 
     /// One of the counters.

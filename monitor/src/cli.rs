@@ -223,6 +223,7 @@ fn check(rules: &RuleSet) -> ExitCode {
         tier: &Tier::REACT,
         serial: 1,
         agent_numbers: &agent_numbers,
+        watch: false,
     };
     for note in &rules.notes {
         eprintln!("note: {}\n  --> {}\n", note.message, note.place);

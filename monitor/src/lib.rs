@@ -33,3 +33,4 @@ mod adopt;
 pub mod control;
 pub mod host;
 pub mod launch;
+pub mod rehearsal;

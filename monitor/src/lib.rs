@@ -25,6 +25,8 @@ pub mod pipeline;
 
 pub mod alert;
 
+pub mod recording;
+
 // The rules line.
 pub mod rules;
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::{
     alert::sink::Target,
+    author,
     control::{
         SOCKET,
         client::{Client, ClientError},
@@ -69,6 +70,21 @@ started, 127 where it was not found.")]
     #[command(after_help = "Examples:
   driftwatch test rules.d")]
     Test(RulePaths),
+    /// Describe a field of the rule format, with an example; without one, list all
+    #[command(after_help = "Examples:
+  driftwatch explain
+  driftwatch explain rules.connect.only
+  driftwatch explain grants.until -o json")]
+    Explain(author::Explain),
+    /// Print the rule format as JSON Schema, for editors
+    #[command(after_help = "Examples:
+  driftwatch schema > rules.d/.driftwatch.schema.json
+
+An editor with a YAML language server uses it in files whose first line is
+  # yaml-language-server: $schema=.driftwatch.schema.json
+or, in Visual Studio Code, in all that its settings name:
+  \"yaml.schemas\": { \"rules.d/.driftwatch.schema.json\": \"rules.d/*.yaml\" }")]
+    Schema,
     /// Say what the daemon sees, and whether anything was lost (needs root)
     #[command(after_help = "Examples:
   driftwatch status
@@ -128,7 +144,7 @@ struct StatusArguments {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
+pub(crate) enum Output {
     Text,
     Json,
 }
@@ -162,6 +178,8 @@ pub fn run() -> ExitCode {
         Command::Test(RulePaths { paths }) => {
             read(&paths).map_or_else(|code| code, |rules| test(&rules))
         }
+        Command::Explain(explain) => author::finish(explain.run()),
+        Command::Schema => author::finish(author::schema()),
         Command::Status(arguments) => status(arguments),
         Command::Sweep(sweep) => {
             sweep.run().map_or_else(|error| fail(&error, PROBLEM), |()| ExitCode::SUCCESS)

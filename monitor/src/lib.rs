@@ -30,6 +30,7 @@ pub mod rules;
 
 // The world around.
 mod adopt;
+pub mod author;
 pub mod control;
 pub mod host;
 pub mod launch;

@@ -36,6 +36,9 @@ pub mod model;
 mod near;
 pub mod problem;
 
+// What may be written, as a table.
+pub mod format;
+
 // What it says of an act.
 pub mod evaluate;
 pub mod examples;

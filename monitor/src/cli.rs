@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Where rules are if nobody says otherwise.
-const RULES: &str = "/etc/driftwatch/rules.d";
+pub(crate) const RULES: &str = "/etc/driftwatch/rules.d";
 
 /// Watches AI-agent workloads from the kernel and stops what was not approved.
 #[derive(Debug, Parser)]
@@ -86,6 +86,16 @@ An editor with a YAML language server uses it in files whose first line is
 or, in Visual Studio Code, in all that its settings name:
   \"yaml.schemas\": { \"rules.d/.driftwatch.schema.json\": \"rules.d/*.yaml\" }")]
     Schema,
+    /// Rewrite rule files in the one style; comments are kept, what they mean is not changed
+    #[command(after_help = "Examples:
+  driftwatch fmt rules.d
+  driftwatch fmt --check rules.d                         for CI: changes nothing, shows what it would
+
+A file that is not a rule file is left alone and its problems are shown. So is one that cannot be kept
+as it is written, such as one with anchors.
+
+Exit codes: 0 every file is in the one style, 1 a file was refused or, with --check, would change.")]
+    Fmt(author::rewrite::Fmt),
     /// Say what the daemon sees, and whether anything was lost (needs root)
     #[command(after_help = "Examples:
   driftwatch status
@@ -180,6 +190,7 @@ pub fn run() -> ExitCode {
             read(&paths).map_or_else(|code| code, |rules| test(&rules))
         }
         Command::Explain(explain) => author::finish(explain.run()),
+        Command::Fmt(fmt) => fmt.run(),
         Command::Schema => author::finish(author::schema()),
         Command::Status(arguments) => status(arguments),
         Command::Sweep(sweep) => {

@@ -1,6 +1,9 @@
-//! What people who write rules ask of the program: `explain` and `schema`. Neither needs root or a daemon.
+//! What people who write rules ask of the program: `explain`, `schema`, `fmt`. None needs root or a daemon.
 //!
-//! The words and where they are printed; what is said is made in [`crate::rules::format`].
+//! The words and where they are printed. What is said is made in [`crate::rules::format`], how files look in
+//! [`crate::rules::style`].
+
+pub mod rewrite;
 
 use std::{
     io::{self, Write as _},
@@ -70,7 +73,7 @@ pub fn schema() -> Result<(), String> {
 }
 
 /// Writes to standard output. A reader that has seen enough is no error.
-fn print(text: &str) -> Result<(), String> {
+pub(crate) fn print(text: &str) -> Result<(), String> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(format!("standard output: {error}"))

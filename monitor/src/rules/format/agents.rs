@@ -144,7 +144,10 @@ fn of_container(container: &str, key: &str) -> Field {
         ),
         "image" => (Holds::TextGlob, "The image that the container was made from. A weak sign."),
         "name" => (Holds::TextGlob, "The name of the container. A weak sign."),
-        _ => (Holds::Keyed(&Holds::TextGlob), "Labels of the container, all of them. A weak sign."),
+        _ => (
+            Holds::Keyed(&Holds::TextGlob),
+            "One label of the container: its key and its value. A weak sign.",
+        ),
     };
     Field::new(path, holds, meaning).sample(samples::CONTAINERS).see(&["agents.any.cgroup"])
 }

@@ -44,8 +44,6 @@ pub(super) fn fields() -> Vec<Field> {
         .see(&["rules.connect.except.until"]),
         Field::new("grants.reason", Holds::Prose, "Why.").required(),
         Field::new("grants.by", Holds::Line, "Who gave it.").required(),
-        Field::new("grants.uses", Holds::Count, "After how many uses it is spent.")
-            .default("any number"),
     ]);
     fields.into_iter().map(sampled).collect()
 }

@@ -25,6 +25,8 @@ pub enum Holds {
     Path,
     /// Arguments of a program: words as text or as a list.
     Arguments,
+    /// One argument of a program.
+    Argument,
     /// A user by name or id.
     User,
     /// A variable of the environment, maybe with its value.
@@ -116,6 +118,7 @@ impl Holds {
             Self::UnitGlob => ("a glob over names of units", "globs over names of units"),
             Self::Path => ("a path as the kernel resolved it", "paths as the kernel resolved them"),
             Self::Arguments => ("words in one text, or a list of words", "words"),
+            Self::Argument => ("an argument", "arguments"),
             Self::User => ("the name or id of a user", "names or ids of users"),
             Self::Variable => ("NAME or NAME=GLOB", "NAME or NAME=GLOB"),
             Self::Program => {

@@ -66,7 +66,8 @@ fn action() -> Vec<Field> {
         .required()
         .sample(samples::RULE)
         .see(&["rules.ask", "rules.fallback", "mode"]),
-        Field::new("rules.ask", Holds::Map, "How a person is asked, and what holds until and after that.")
+        Field::new("rules.ask", Holds::Map, "How a person is asked, and what holds until and after that. What is left out is taken from the \
+             configuration of the daemon.")
             .with(asks)
             .sample(samples::ASK)
             .see(&["rules.action", "grants"]),
@@ -79,7 +80,7 @@ fn action() -> Vec<Field> {
         ask("for", Holds::Duration, "How long a yes is good for: it makes a grant of this length."),
         ask("then", Holds::Word(&["deny", "kill", "allow"]), "What is done where nobody answers in time."),
         ask("timeout", Holds::Duration, "How long the question stays open."),
-        ask("via", Holds::Line, "The name of the sink that the question goes to."),
+        ask("via", Holds::Name, "The name of the sink that the question goes to."),
         Field::new(
             "rules.fallback",
             Holds::Word(&["alert", "kill"]),

@@ -35,7 +35,8 @@ pub fn schema() -> Value {
 
 /// What is said in one place and used in many.
 fn definitions() -> Value {
-    let words = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
+    let word = json!({ "type": ["string", "number"] });
+    let words = json!({ "type": "array", "minItems": 1, "items": word });
     json!({
         "name": { "type": "string", "pattern": NAME, "maxLength": NAME_BYTES },
         "listName": { "type": "string", "pattern": LIST_NAME, "maxLength": NAME_BYTES },
@@ -47,7 +48,7 @@ fn definitions() -> Value {
         "file": { "type": "string", "pattern": format!(r"^(/|~/|\*\*/|\{{|{LIST}$)") },
         "destination": { "type": "string", "pattern": format!(r"^({LIST}(:.+)?|[^@]((?!://).)*)$") },
         "privilege": { "anyOf": [{ "enum": PRIVILEGES }, { "type": "string", "pattern": format!("^{LIST}$") }] },
-        "duration": { "type": "string", "pattern": "^([0-9]+[dhms])+$" },
+        "duration": { "type": "string", "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$" },
         "end": {
             "type": "string",
             "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2}))?$",
@@ -125,16 +126,17 @@ fn value(holds: &Holds, path: &str) -> Value {
         Holds::User => {
             json!({ "anyOf": [{ "type": "string", "pattern": r"\S" }, { "type": "integer", "minimum": 0 }] })
         }
+        Holds::Argument => json!({ "type": ["string", "number"] }),
         Holds::Count => json!({ "type": "integer", "minimum": 1 }),
         Holds::Map => Value::Object(object(path)),
         Holds::Named(each) => map("name", value(each, path)),
         Holds::Lists(each) => map("listName", value(each, path)),
-        Holds::Keyed(each) => map("glob", value(each, path)),
+        Holds::Keyed(each) => label(&value(each, path)),
         Holds::List(least, item) => json!({
             "type": "array",
             "minItems": least,
             // Arguments may come twice, and maps are compared by nobody.
-            "uniqueItems": !matches!(item, Holds::Line | Holds::Map | Holds::Program | Holds::Any),
+            "uniqueItems": !matches!(item, Holds::Argument | Holds::Map | Holds::Program | Holds::Any),
             "items": value(item, path),
         }),
         Holds::Either(first, second) => {
@@ -146,7 +148,13 @@ fn value(holds: &Holds, path: &str) -> Value {
 
 fn map(names: &str, value: Value) -> Value {
     let names = json!({ "$ref": format!("#/$defs/{names}") });
-    json!({ "type": "object", "minProperties": 1, "propertyNames": names, "additionalProperties": value })
+    json!({ "type": "object", "propertyNames": names, "additionalProperties": value })
+}
+
+/// One label.
+fn label(value: &Value) -> Value {
+    let value = json!({ "anyOf": [value, { "type": "number" }] });
+    json!({ "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": value })
 }
 
 /// What a kind of text is called in [`definitions`].

@@ -1,8 +1,17 @@
 //! The table holds together: what it says is in its samples, what it names is there.
 
-use super::{Answer, below, explain, field, fields, find, keys, samples, schema};
-use crate::rules::source::{SourceFile, Sources, Span};
-use crate::rules::yaml::{self, Kind, Node};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Answer, Holds, below, explain, field, fields, find, holds, keys, samples, schema};
+use crate::rules::{
+    Users, examples, load,
+    model::{Moment, Privilege, Trait},
+    parse::{ACTS, FILE, TEST},
+    parse_agent::{CONTAINER, LINE},
+    parse_rule::{ASK, BODY, EXCEPTION, GRANT, PROGRAM, RULE, SEQUENCE},
+    source::{SourceFile, Sources, Span},
+    yaml::{self, Kind, Node},
+};
 
 fn tree(text: &str) -> Node {
     let file = SourceFile { name: "sample.yaml".into(), text: text.into() };
@@ -43,6 +52,61 @@ fn every_field_is_in_its_sample() {
         }
         assert!(has(&tree(field.sample), &parts), "{} is not in\n{}", field.path, field.sample);
     }
+}
+
+/// A moment at which the grants of the samples are neither spent nor too long.
+fn now() -> Moment {
+    "2026-11-20T12:00:00Z".parse().expect("it is a time")
+}
+
+#[test]
+fn every_sample_loads_and_its_tests_pass() {
+    let users = Users(BTreeMap::from([("root".to_owned(), 0)]));
+    for sample in samples::ALL {
+        let file = SourceFile { name: "sample.yaml".into(), text: sample.into() };
+        let rules = load(&[file], &users, now());
+        let rules = rules.unwrap_or_else(|problems| panic!("{problems}\n{sample}"));
+        for outcome in examples::run(&rules, now()) {
+            let name = &rules.tests[outcome.test].name;
+            assert!(outcome.passed, "{name}: got {}\n{sample}", outcome.got.name());
+        }
+    }
+}
+
+#[test]
+fn the_parser_takes_the_keys_of_the_table_and_no_others() {
+    fn set<'a>(keys: &[&'a str]) -> BTreeSet<&'a str> {
+        keys.iter().copied().collect()
+    }
+    let same = |of: &str, taken: &[&str]| assert_eq!(set(&keys(of)), set(taken), "keys of `{of}`");
+    same("", &FILE);
+    same("agents", &["any", "all"]);
+    same("agents.any", &LINE);
+    same("agents.any.container", &CONTAINER);
+    same("agents.all.container", &CONTAINER);
+    same("rules", &RULE);
+    same("rules.ask", &ASK);
+    same("rules.sequence", &SEQUENCE);
+    same("rules.sequence.steps", &ACTS);
+    same("grants", &GRANT);
+    same("tests", &TEST);
+    same("tests.after", &ACTS);
+    for act in ACTS {
+        same(&format!("rules.{act}"), &BODY);
+        same(&format!("rules.sequence.steps.{act}"), &["not"]);
+        assert!(set(&EXCEPTION).is_superset(&set(&keys(&format!("rules.{act}.except")))));
+    }
+    for list in ["only", "never"] {
+        same(&format!("rules.exec.{list}"), &PROGRAM);
+    }
+    // A group is a choice between agents.
+    let mut all = LINE.to_vec();
+    all.retain(|key| *key != "agent");
+    same("agents.all", &all);
+    assert_eq!(holds::PRIVILEGES, Privilege::WORDS.map(|(word, _)| word));
+    let is = Holds::List(1, &Holds::Word(&["memfd", "deleted", "setuid", "writable"]));
+    assert_eq!(field("tests.is").map(|field| field.holds), Some(is));
+    assert_eq!(Trait::WORDS.map(|(word, _)| word), ["memfd", "deleted", "setuid", "writable"]);
 }
 
 #[test]

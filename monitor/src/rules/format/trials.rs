@@ -84,7 +84,7 @@ fn conditions() -> Vec<Field> {
             .see(&["rules.read.except.exe"]),
         Field::new(
             "tests.args",
-            Holds::List(1, &Holds::Line),
+            Holds::List(1, &Holds::Argument),
             "The arguments after the program's name.",
         )
         .with(With::Key(&["exec"]))
@@ -93,7 +93,7 @@ fn conditions() -> Vec<Field> {
         .see(&["rules.exec.never.args"]),
         Field::new(
             "tests.how",
-            Holds::Word(&["load", "open", "rename", "link", "unlink", "truncate", "chmod"]),
+            Holds::Word(&["load", "rename", "link", "unlink", "truncate", "chmod"]),
             "In what way: `load` with `exec`, for code that is loaded and not started; the others with \
              `write`.",
         )

@@ -14,9 +14,11 @@ pub(super) struct Dice {
 enum Value {
     Text(String),
     Texts(Vec<String>),
-    Map(Vec<(&'static str, Value)>),
-    Maps(Vec<Vec<(&'static str, Value)>>),
+    Map(Entries),
+    Maps(Vec<Entries>),
 }
+
+type Entries = Vec<(&'static str, Value)>;
 
 /// Texts that YAML takes for something else, or may be taken for it.
 const HARD: [&str; 44] = [
@@ -129,17 +131,15 @@ pub(super) fn document(dice: &mut Dice) -> String {
     let names = ["t1", "t2"].into_iter().take(1 + dice.roll(2));
     sections.push(("tests", Value::Maps(names.map(|name| test(dice, name)).collect())));
     let sections = dice.shuffled(sections);
-    let mut out = String::new();
+    let mut writer = Writer { dice, out: String::new() };
     for (key, value) in sections {
-        entry(dice, &mut out, 0, "", key, key, &value);
+        writer.entry(At { indent: 0, dash: "", about: key }, key, &value);
     }
-    if dice.one_in(3) {
-        let _infallible = writeln!(out, "# at the end");
-    }
-    out
+    writer.end(0);
+    writer.out
 }
 
-fn rule(dice: &mut Dice, id: &str, next: &mut usize) -> Vec<(&'static str, Value)> {
+fn rule(dice: &mut Dice, id: &str, next: &mut usize) -> Entries {
     let text = |text: &str| Value::Text(text.to_owned());
     let mut act = vec![("never", Value::Texts(dice.texts(next)))];
     if dice.one_in(2) {
@@ -167,7 +167,7 @@ fn rule(dice: &mut Dice, id: &str, next: &mut usize) -> Vec<(&'static str, Value
     dice.shuffled(keys)
 }
 
-fn test(dice: &mut Dice, name: &str) -> Vec<(&'static str, Value)> {
+fn test(dice: &mut Dice, name: &str) -> Entries {
     let text = |text: &str| Value::Text(text.to_owned());
     let path = dice.text();
     dice.shuffled(vec![
@@ -178,64 +178,192 @@ fn test(dice: &mut Dice, name: &str) -> Vec<(&'static str, Value)> {
     ])
 }
 
-/// A key with its value, and comments that name it: `about` and the key.
-fn entry(
-    dice: &mut Dice,
-    out: &mut String,
+/// Where an entry is written, and what comments call what it is in.
+#[derive(Clone, Copy)]
+struct At<'a> {
     indent: usize,
-    dash: &str,
-    about: &str,
-    key: &str,
-    value: &Value,
-) {
-    let inner = indent + dash.len();
-    let pad = " ".repeat(indent);
-    if dash.is_empty() {
-        above(dice, out, inner, &format!("{about}/{key}"));
+    dash: &'a str,
+    about: &'a str,
+}
+
+struct Writer<'a> {
+    dice: &'a mut Dice,
+    out: String,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        let _infallible = writeln!(self.out, "{text}");
     }
-    let head = format!("{pad}{dash}{key}:");
-    let tag = format!("{about}/{key}");
-    match value {
-        Value::Text(text) => {
-            let text = if key == "version" { text.clone() } else { scalar(dice, text) };
-            let _infallible = writeln!(out, "{head} {text}{}", behind(dice, &tag));
+
+    /// A key with its value, and comments that name it: what it is in, and the key.
+    fn entry(&mut self, at: At<'_>, key: &str, value: &Value) {
+        let inner = at.indent + at.dash.len();
+        let tag = format!("{}/{key}", at.about);
+        if at.dash.is_empty() {
+            self.above(inner, &tag);
         }
-        Value::Texts(texts) if dice.one_in(2) => flow(dice, out, inner, &head, &tag, texts),
-        Value::Texts(texts) => {
-            let _infallible = writeln!(out, "{head}{}", behind(dice, &tag));
-            let deep = inner + [0, 2, 3, 4][dice.roll(4)];
-            for text in texts {
-                let tag = numbered(text);
-                if let Some(tag) = &tag {
-                    above(dice, out, deep, tag);
-                }
-                let remark = tag.map(|tag| behind(dice, &tag)).unwrap_or_default();
-                let _infallible = writeln!(out, "{:deep$}- {}{remark}", "", scalar(dice, text));
+        let head = format!("{:1$}{2}{key}:", "", at.indent, at.dash);
+        match value {
+            Value::Text(text) if key == "version" => self.line(format_args!("{head} {text}")),
+            Value::Text(text) if key == "help" && self.dice.one_in(2) => {
+                self.block(inner, &head, &tag, text);
             }
+            Value::Text(text) => {
+                let text = self.scalar(text, inner + 1);
+                let behind = self.behind(&tag);
+                self.line(format_args!("{head} {text}{behind}"));
+            }
+            Value::Texts(texts) if self.dice.one_in(2) => self.flow(inner, &head, &tag, texts),
+            Value::Texts(texts) => self.texts(inner, &head, &tag, texts),
+            Value::Map(entries) => self.map(inner, &head, at.about, &tag, entries),
+            Value::Maps(items) => self.maps(inner, &head, at.about, &tag, items),
         }
-        Value::Map(entries) => {
-            let _infallible = writeln!(out, "{head}{}", behind(dice, &tag));
-            let deep = inner + 1 + dice.roll(4);
-            for (key, value) in entries {
-                entry(dice, out, deep, "", about, key, value);
+    }
+
+    fn texts(&mut self, inner: usize, head: &str, tag: &str, texts: &[String]) {
+        let behind = self.behind(tag);
+        self.line(format_args!("{head}{behind}"));
+        let deep = inner + [0, 2, 3, 4][self.dice.roll(4)];
+        for text in texts {
+            let tag = numbered(text);
+            if let Some(tag) = &tag {
+                self.above(deep, tag);
             }
+            let remark = tag.map(|tag| self.behind(&tag)).unwrap_or_default();
+            let text = self.scalar(text, deep + 2);
+            self.line(format_args!("{:deep$}- {text}{remark}", ""));
         }
-        Value::Maps(items) => {
-            let _infallible = writeln!(out, "{head}{}", behind(dice, &tag));
-            let deep = inner + [0, 1, 2, 4][dice.roll(4)];
-            for item in items {
-                let name = name(item).unwrap_or(about);
-                above(dice, out, deep, &format!("{name}/-"));
-                for (index, (key, value)) in item.iter().enumerate() {
-                    let (dash, indent) = if index == 0 { ("-  ", deep) } else { ("", deep + 3) };
-                    entry(dice, out, indent, dash, name, key, value);
-                }
+        self.end(deep);
+    }
+
+    fn map(&mut self, inner: usize, head: &str, about: &str, tag: &str, entries: &Entries) {
+        let behind = self.behind(tag);
+        self.line(format_args!("{head}{behind}"));
+        let indent = inner + 1 + self.dice.roll(4);
+        for (key, value) in entries {
+            self.entry(At { indent, dash: "", about }, key, value);
+        }
+        self.end(indent);
+    }
+
+    fn maps(&mut self, inner: usize, head: &str, about: &str, tag: &str, items: &[Entries]) {
+        let behind = self.behind(tag);
+        self.line(format_args!("{head}{behind}"));
+        let deep = inner + [0, 1, 2, 4][self.dice.roll(4)];
+        for item in items {
+            let about = name(item).unwrap_or(about);
+            if self.dice.one_in(4) && item.iter().all(|(_, value)| matches!(value, Value::Text(_)))
+            {
+                self.braces(deep, item);
+                continue;
             }
+            self.above(deep, &format!("{about}/-"));
+            for (index, (key, value)) in item.iter().enumerate() {
+                let (dash, indent) = if index == 0 { ("-  ", deep) } else { ("", deep + 3) };
+                self.entry(At { indent, dash, about }, key, value);
+            }
+            self.end(deep + 3);
+        }
+        self.end(deep);
+    }
+
+    /// An item as a map in braces.
+    fn braces(&mut self, indent: usize, item: &Entries) {
+        let mut text = format!("{:indent$}- {{", "");
+        for (index, (key, value)) in item.iter().enumerate() {
+            let Value::Text(value) = value else { continue };
+            let comma = if index + 1 < item.len() { "," } else { "" };
+            let value = self.scalar(value, indent + 4);
+            text += &format!("{key}: {value}{comma}");
+            text += &match self.dice.roll(5) {
+                0 => format!(" # around {key}\n{:1$}", "", indent + 4),
+                1 => format!("\n{:1$}", "", indent + 4),
+                _ => " ".to_owned(),
+            };
+        }
+        let behind = if self.dice.one_in(3) { "  # around braces" } else { "" };
+        self.line(format_args!("{text}}}{behind}"));
+    }
+
+    /// A list in brackets, on one line or on several, with comments in it.
+    fn flow(&mut self, indent: usize, head: &str, tag: &str, texts: &[String]) {
+        let mut all = format!("{head} [");
+        for (index, text) in texts.iter().enumerate() {
+            let comma = if index + 1 < texts.len() { "," } else { "" };
+            all += &self.scalar(text, indent + 3);
+            all += comma;
+            all += &match (self.dice.roll(4), numbered(text)) {
+                (0, _) => String::new(),
+                (1, Some(tag)) => format!("   # behind {tag}\n{:1$}", "", indent + 2),
+                (2, _) => format!("\n{:1$}", "", indent + 3),
+                _ => " ".to_owned(),
+            };
+        }
+        let behind = self.behind(tag);
+        self.line(format_args!("{all}]{behind}"));
+    }
+
+    /// A block of text.
+    fn block(&mut self, indent: usize, head: &str, tag: &str, text: &str) {
+        let sign = ["|", ">", "|-", ">-"][self.dice.roll(4)];
+        let behind = self.behind(tag);
+        self.line(format_args!("{head} {sign}{behind}"));
+        let deep = indent + 1 + self.dice.roll(4);
+        self.line(format_args!("{:deep$}{text}", ""));
+        for _ in 0..self.dice.roll(3) {
+            self.line(format_args!("{:1$}# no comment", "", deep + self.dice.bytes.len() % 3));
+        }
+        if self.dice.one_in(2) {
+            self.out.push('\n');
+        }
+    }
+
+    fn above(&mut self, indent: usize, tag: &str) {
+        for _ in 0..self.dice.roll(6).saturating_sub(3) {
+            if self.dice.one_in(2) {
+                self.out.push('\n');
+            }
+            self.line(format_args!("{:indent$}# above {tag}", ""));
+        }
+        if self.dice.one_in(5) {
+            self.out.push('\n');
+        }
+    }
+
+    fn behind(&mut self, tag: &str) -> String {
+        let gap = self.dice.roll(9);
+        if self.dice.one_in(4) { format!("{:gap$} # behind {tag}", "") } else { String::new() }
+    }
+
+    /// A comment at the end of a block.
+    fn end(&mut self, indent: usize) {
+        if self.dice.one_in(6) {
+            self.line(format_args!("{:indent$}# around the end", ""));
+        }
+    }
+
+    /// A text in some way that YAML reads as this text; what is on another line has `indent` columns.
+    fn scalar(&mut self, text: &str, indent: usize) -> String {
+        let is_simple = text.chars().all(|c| c.is_ascii_lowercase() || "/ ".contains(c))
+            && !["true", "null", "yes"].contains(&text)
+            || text.starts_with("/some/where")
+            || text.starts_with('T')
+            || text.starts_with("ASI");
+        let style = self.dice.roll(3);
+        let broken = text.contains("word word") && self.dice.one_in(3);
+        let again = format!("\n{:indent$}", "");
+        let text = if broken { text.replacen(' ', &again, 2) } else { text.to_owned() };
+        match style {
+            0 if is_simple => text,
+            1 => format!("'{}'", text.replace('\'', "''")),
+            _ => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
         }
     }
 }
 
-fn name<'a>(item: &'a [(&str, Value)]) -> Option<&'a str> {
+/// What comments call an item.
+fn name<'a>(item: &'a Entries) -> Option<&'a str> {
     item.iter().find_map(|(key, value)| match value {
         Value::Text(name) if *key == "id" || *key == "name" => Some(&**name),
         _ => None,
@@ -245,54 +373,4 @@ fn name<'a>(item: &'a [(&str, Value)]) -> Option<&'a str> {
 /// What comments call a text, if it has a number.
 fn numbered(text: &str) -> Option<String> {
     text.strip_prefix("/some/where/").map(str::to_owned)
-}
-
-/// A list in brackets, on one line or on several, with comments in it.
-fn flow(dice: &mut Dice, out: &mut String, indent: usize, head: &str, tag: &str, texts: &[String]) {
-    let _infallible = write!(out, "{head} [");
-    for (index, text) in texts.iter().enumerate() {
-        let comma = if index + 1 < texts.len() { "," } else { "" };
-        let _infallible = write!(out, "{}{comma}", scalar(dice, text));
-        match (dice.roll(4), numbered(text)) {
-            (0, _) => {}
-            (1, Some(tag)) => {
-                let _infallible = write!(out, "   # behind {tag}\n{:1$}", "", indent + 2);
-            }
-            (2, _) => {
-                let _infallible = write!(out, "\n{:1$}", "", indent + 3);
-            }
-            _ => out.push(' '),
-        }
-    }
-    let _infallible = writeln!(out, "]{}", behind(dice, tag));
-}
-
-fn above(dice: &mut Dice, out: &mut String, indent: usize, tag: &str) {
-    for _ in 0..dice.roll(6).saturating_sub(3) {
-        if dice.one_in(2) {
-            out.push('\n');
-        }
-        let _infallible = writeln!(out, "{:indent$}# above {tag}", "");
-    }
-    if dice.one_in(5) {
-        out.push('\n');
-    }
-}
-
-fn behind(dice: &mut Dice, tag: &str) -> String {
-    if dice.one_in(4) { format!("{:1$} # behind {tag}", "", dice.roll(9)) } else { String::new() }
-}
-
-/// A text in some way that YAML reads as this text.
-fn scalar(dice: &mut Dice, text: &str) -> String {
-    let is_simple = text.chars().all(|c| c.is_ascii_lowercase() || "/ ".contains(c))
-        && !["true", "null", "yes"].contains(&text)
-        || text.starts_with("/some/where")
-        || text.starts_with('T')
-        || text.starts_with("ASI");
-    match dice.roll(3) {
-        0 if is_simple => text.to_owned(),
-        1 => format!("'{}'", text.replace('\'', "''")),
-        _ => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
-    }
 }

@@ -2,10 +2,16 @@
 
 mod mess;
 
+use std::{fs, path::Path};
+
 use proptest::prelude::*;
 
-use super::format;
-use crate::rules::{Problems, format::samples, source::SourceFile};
+use super::{check, cst, format};
+use crate::rules::{
+    Problems,
+    format::samples,
+    source::{SourceFile, Sources, Span},
+};
 
 fn tried(text: &str) -> Result<String, Problems> {
     format(&SourceFile { name: "rules.yaml".into(), text: text.into() })
@@ -34,7 +40,7 @@ fn lines(text: &str) -> (Vec<Content<'_>>, Vec<(&str, usize)>) {
     let (mut contents, mut above) = (Vec::new(), Vec::new());
     let mut item = "";
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if line.starts_with("# ") {
+        if line.starts_with("# ") && line != "# no comment" {
             above.push((line, contents.len()));
             continue;
         }
@@ -53,6 +59,10 @@ fn lines(text: &str) -> (Vec<Content<'_>>, Vec<(&str, usize)>) {
 fn is_about(line: &Content<'_>, tag: &str) -> bool {
     let text = line.text.trim_start_matches("- ");
     let Some((about, key)) = tag.split_once('/') else { return line.text.contains(tag) };
+    // The last line of a text of several.
+    if text.trim_end_matches(['"', ':']).split(' ').all(|word| word == "word") {
+        return line.comment.is_some();
+    }
     let is_item = about.starts_with(['r', 't']) && about.len() == 2;
     match key {
         "-" => line.text.starts_with("- ") && line.item == about,
@@ -70,8 +80,6 @@ fn comments(text: &str) -> Vec<&str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
-
     #[test]
     fn every_file_is_formatted_once_and_keeps_its_comments(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let text = mess::document(&mut mess::Dice::new(bytes));
@@ -80,6 +88,7 @@ proptest! {
         prop_assert_eq!(comments(&once), comments(&text), "of\n{}", text);
         let (contents, above) = lines(&once);
         for (comment, next) in above {
+            prop_assert!(!comment.starts_with("# behind"), "`{}` is above in\n{}\nof\n{}", comment, once, text);
             let Some(tag) = comment.strip_prefix("# above ") else { continue };
             // What a blank line parts from the first section is about the file.
             let is_of_file = next == 0 && tag.split_once('/').is_some_and(|(about, key)| about == key);
@@ -93,6 +102,84 @@ proptest! {
         let is_clean = once.lines().all(|line| line.trim_end() == line) && !once.contains("\n\n\n");
         prop_assert!(is_clean && once.ends_with('\n') && !once.ends_with("\n\n"), "{:?}", once);
     }
+}
+
+/// A file is formatted for good, or refused for what is in it.
+fn is_formatted_or_refused(text: &str) -> Result<(), String> {
+    match tried(text) {
+        Ok(once) => match tried(&once) {
+            Ok(twice) if twice == once => Ok(()),
+            Ok(twice) => Err(format!("{once}\nagain\n{twice}\nof\n{text}")),
+            Err(problems) => Err(format!("{problems}\nin\n{once}\nof\n{text}")),
+        },
+        Err(problems) if problems.to_string().contains("mistake in driftwatch") => {
+            Err(format!("{problems}\nin\n{text}"))
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_file_with_typing_errors_is_formatted_or_refused(
+        which in 0..samples::ALL.len() + 1,
+        errors in prop::collection::vec((any::<u16>(), 0..4_usize, "[ \\n#:,'\"{}|>&*?a0\\[\\]-]"), 1..4),
+    ) {
+        let sample = samples::ALL.get(which).copied().unwrap_or(include_str!("crooked.yaml"));
+        let mut letters: Vec<char> = sample.chars().collect();
+        for (at, gone, new) in errors {
+            let at = usize::from(at) % letters.len();
+            let end = (at + gone).min(letters.len());
+            letters.splice(at..end, new.chars());
+        }
+        let text: String = letters.into_iter().collect();
+        prop_assert_eq!(is_formatted_or_refused(&text), Ok(()));
+    }
+}
+
+#[test]
+fn every_rule_file_of_the_repository_is_formatted_or_refused() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = 0;
+    for folder in ["../rules/starter", "../rules/demo", "tests/format", "tests/broken"] {
+        for entry in fs::read_dir(top.join(folder)).expect("the folder is there") {
+            let bytes = fs::read(entry.expect("readable").path()).expect("readable");
+            let Ok(text) = String::from_utf8(bytes) else { continue };
+            assert_eq!(is_formatted_or_refused(&text), Ok(()));
+            files += 1;
+        }
+    }
+    assert!(files > 80, "only {files} files");
+}
+
+#[test]
+fn what_is_not_the_same_is_not_handed_out() {
+    let file = SourceFile {
+        name: "rules.yaml".into(),
+        text: "version: 1\nlists:\n  a: [x, y]  # why\n".into(),
+    };
+    let mut sources = Sources::default();
+    let number = sources.add(&file);
+    let source = sources.of(Span { file: number, start: 0, end: 0 });
+    let tree = cst::read(source, number).expect("it is good");
+    let said =
+        |text: &str| check(&file, source, number, &tree, text).map_err(|problem| problem.message);
+    assert_eq!(said("lists:\n  a: [x, y] # why\nversion: 1\n"), Ok(()));
+    let same = "formatted, this file would not be the same: ";
+    let other = Err(format!("{same}it would mean something else"));
+    assert_eq!(said("version: 1\nlists:\n  a: [y, x]  # why\n"), other);
+    assert_eq!(said("version: 1\nlists:\n  a: [x]  # why\n"), other);
+    assert_eq!(said("version: \"1\"\nlists:\n  a: [x, y]  # why\n"), other);
+    let lost = Err(format!("{same}a comment would be lost"));
+    assert_eq!(said("version: 1\nlists:\n  a: [x, y]\n"), lost);
+    assert!(said("version: [\n").is_err());
+}
+
+#[test]
+fn comments_stay_in_their_order() {
+    let text = "version: 1\nlists:\n  a:\n    - x\n    # the end of a\n\n  # about b\n     # and more about b\n  b: [y]\n";
+    let wanted = "version: 1\n\nlists:\n  a:\n    - x\n    # the end of a\n\n  # about b\n  # and more about b\n  b: [y]\n";
+    assert_eq!(formatted(text), wanted);
 }
 
 #[test]

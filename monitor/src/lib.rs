@@ -25,12 +25,14 @@ pub mod pipeline;
 
 pub mod alert;
 
+pub mod recording;
+
 // The rules line.
 pub mod rules;
 
 // The world around.
 mod adopt;
-pub mod author;
 pub mod control;
 pub mod host;
 pub mod launch;
+pub mod rehearsal;

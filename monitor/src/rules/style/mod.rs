@@ -42,7 +42,7 @@ pub fn format(file: &SourceFile) -> Result<String, Problems> {
             Err(problem) => found.add(problem),
         }
     }
-    found.or(formatted, sources)
+    found.or(formatted, sources, 1)
 }
 
 fn restyle(file: &SourceFile, source: &Source, number: u32) -> Result<String, Problem> {

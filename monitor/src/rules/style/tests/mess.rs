@@ -363,7 +363,7 @@ impl Writer<'_> {
 }
 
 /// What comments call an item.
-fn name<'a>(item: &'a Entries) -> Option<&'a str> {
+fn name(item: &Entries) -> Option<&str> {
     item.iter().find_map(|(key, value)| match value {
         Value::Text(name) if *key == "id" || *key == "name" => Some(&**name),
         _ => None,

@@ -14,8 +14,8 @@ use std::{
 use rustix::fs::{Gid, Uid};
 use similar::TextDiff;
 
+use super::{PROBLEM, RULES, fail, say};
 use crate::{
-    cli::RULES,
     daemon::{RulesError, count},
     host,
     rules::{Problems, SourceFile, style},
@@ -23,7 +23,7 @@ use crate::{
 
 /// The words after `fmt`.
 #[derive(Debug, clap::Args)]
-pub struct Fmt {
+pub(super) struct Fmt {
     /// Rule files, or directories whose *.yaml files are
     #[arg(value_name = "PATH", default_value = RULES)]
     paths: Vec<PathBuf>,
@@ -45,18 +45,13 @@ enum Kept {
 
 impl Fmt {
     /// Rewrites every file that is not in the one style, or shows what it would be.
-    #[must_use]
-    pub fn run(&self) -> ExitCode {
+    pub(super) fn run(&self) -> ExitCode {
         let paths = match host::rule_paths(&self.paths) {
             Ok(paths) if paths.is_empty() => {
-                eprintln!("driftwatch: {}", RulesError::NoFiles(self.paths.clone()));
-                return ExitCode::FAILURE;
+                return fail(&RulesError::NoFiles(self.paths.clone()), PROBLEM);
             }
             Ok(paths) => paths,
-            Err(error) => {
-                eprintln!("driftwatch: {error}");
-                return ExitCode::FAILURE;
-            }
+            Err(error) => return fail(&error, PROBLEM),
         };
         let (mut changed, mut kept) = (0, 0);
         for path in &paths {
@@ -64,16 +59,15 @@ impl Fmt {
                 Ok(is_changed) => changed += usize::from(is_changed),
                 Err(error) => {
                     kept += 1;
-                    say(&error);
+                    tell(&error);
                 }
             }
         }
         let refused = if kept > 0 { format!(", {kept} left alone") } else { String::new() };
         let done = if self.check { "would change" } else { "changed" };
-        let text = format!("{}: {changed} {done}{refused}\n", count(paths.len(), "file"));
-        let printed = super::print(&text);
-        let is_good = kept == 0 && (changed == 0 || !self.check) && printed.is_ok();
-        if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let printed = say(&format!("{}: {changed} {done}{refused}\n", count(paths.len(), "file")));
+        let is_good = kept == 0 && (changed == 0 || !self.check);
+        if is_good { printed } else { ExitCode::from(PROBLEM) }
     }
 
     /// Whether the file is not in the one style; if so, shows or writes it.
@@ -85,18 +79,17 @@ impl Fmt {
             return Ok(false);
         }
         if self.check {
-            // What is gone on the other side of a pipe has seen enough.
-            let _seen = super::print(&diff(file, &formatted));
+            say(&diff(file, &formatted));
         } else {
             replace(path, formatted.as_bytes())
                 .map_err(|source| Kept::Io { path: path.to_owned(), source })?;
-            let _seen = super::print(&format!("changed {}\n", file.name));
+            say(&format!("changed {}\n", file.name));
         }
         Ok(true)
     }
 }
 
-fn say(error: &Kept) {
+fn tell(error: &Kept) {
     match error {
         Kept::Problems(problems) => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

@@ -78,6 +78,12 @@ pub(super) fn read(original: &SourceFile, source: &Source, file: u32) -> Result<
     Ok(document)
 }
 
+/// Whether `text`, written without quotes, is read as this text.
+pub(super) fn is_text(text: &str) -> bool {
+    let read = serde_saphyr::from_str_with_options::<Kind>(text, limits());
+    matches!(read, Ok(Kind::Text(read)) if read == text)
+}
+
 /// What the library is asked to refuse.
 fn limits() -> Options {
     options! {

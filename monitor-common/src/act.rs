@@ -13,13 +13,18 @@ pub enum Act {
     Write = 2,
     /// A socket is given a peer, or a datagram is sent to an address.
     Connect = 3,
+    /// A socket is given a local address at which others can reach it.
+    Listen = 4,
+    /// A right is used or changed that reaches beyond the process; the object is which.
+    Privilege = 5,
 }
 
 impl Act {
     /// How many acts there are: the length of a table that has one row an act.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 6;
     /// Every act, by number.
-    pub const ALL: [Self; Self::COUNT] = [Self::Exec, Self::Read, Self::Write, Self::Connect];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Exec, Self::Read, Self::Write, Self::Connect, Self::Listen, Self::Privilege];
 
     /// The word that rules and alerts use.
     #[must_use]
@@ -29,6 +34,8 @@ impl Act {
             Self::Read => "read",
             Self::Write => "write",
             Self::Connect => "connect",
+            Self::Listen => "listen",
+            Self::Privilege => "privilege",
         }
     }
 }
@@ -42,14 +49,14 @@ impl TryFrom<u32> for Act {
             1 => Ok(Self::Read),
             2 => Ok(Self::Write),
             3 => Ok(Self::Connect),
+            4 => Ok(Self::Listen),
+            5 => Ok(Self::Privilege),
             other => Err(other),
         }
     }
 }
 
 /// What is to become of an act, weakest first: where several rules are hit, the greatest wins.
-///
-/// `Ask` has its place in the order; no rule can ask for it yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Verdict {

@@ -57,7 +57,7 @@ pub const fn row(bank: u32, rows: u32, row: u32) -> u32 {
 }
 
 /// Acts, as rows of the mask table.
-#[expect(clippy::cast_possible_truncation, reason = "there are four acts")]
+#[expect(clippy::cast_possible_truncation, reason = "there are six acts")]
 const ACT_ROWS: u32 = Act::COUNT as u32;
 /// Rows of the mask table of a bank.
 pub const MASK_ROWS: u32 = AGENTS * ACT_ROWS;

@@ -30,7 +30,8 @@ use crate::{
         compile::{Ground, compile},
         evaluate::Tier,
         examples,
-        model::RuleSet,
+        model::{Moment, RuleSet},
+        reach::within,
     },
 };
 
@@ -209,7 +210,7 @@ fn read(paths: &[PathBuf]) -> Result<RuleSet, ExitCode> {
     if files.is_empty() {
         return Err(fail(&RulesError::NoFiles(paths.to_vec()), PROBLEM));
     }
-    rules::load(&files, &Host::read().users).map_err(|problems| show(&problems))
+    rules::load(&files, &Host::read().users, Moment::now()).map_err(|problems| show(&problems))
 }
 
 /// Compiles too: what cannot be represented in the kernel is a problem like any other.
@@ -223,7 +224,10 @@ fn check(rules: &RuleSet) -> ExitCode {
         serial: 1,
         agent_numbers: &agent_numbers,
     };
-    match compile(rules, &ground) {
+    for note in &rules.notes {
+        eprintln!("note: {}\n  --> {}\n", note.message, note.place);
+    }
+    match compile(&within(rules, Moment::now()).rules, &ground) {
         Ok(_) => {
             println!("ok: {}", counts(rules));
             ExitCode::SUCCESS
@@ -236,19 +240,22 @@ fn check(rules: &RuleSet) -> ExitCode {
 }
 
 fn counts(rules: &RuleSet) -> String {
-    [
+    let mut counts = vec![
         count(rules.files, "file"),
         count(rules.agents.len(), "agent"),
         count(rules.lists, "list"),
         count(rules.rules.len(), "rule"),
         count(rules.tests.len(), "test"),
-    ]
-    .join(", ")
+    ];
+    if rules.grants > 0 {
+        counts.insert(4, count(rules.grants, "grant"));
+    }
+    counts.join(", ")
 }
 
 fn test(rules: &RuleSet) -> ExitCode {
     println!("ok: {}", counts(rules));
-    let outcomes = examples::run(rules);
+    let outcomes = examples::run(rules, Moment::now());
     for outcome in &outcomes {
         let example = &rules.tests[outcome.test];
         let by =

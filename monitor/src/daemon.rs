@@ -4,7 +4,7 @@
 //! hooks are attached before `/proc` is read (seen twice beats never), and when this ends, in whatever
 //! way, the kernel takes every hook off again.
 
-use std::{io, path::PathBuf, sync::atomic::Ordering};
+use std::{io, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use monitor_common::tag::{FRESH, LIMITS, NO_AGENT, Tag};
 use serde_json::{Value, json};
@@ -30,8 +30,9 @@ use crate::{
         self, Problems,
         compile::{CompileError, Ground, compile},
         evaluate::Tier,
-        model::RuleSet,
+        model::{Moment, RuleSet},
         plan::KernelPlan,
+        reach::{Shortfall, Within, within},
     },
 };
 
@@ -154,6 +155,9 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
         sink,
         host,
         plan: None,
+        whole: RuleSet::default(),
+        shortfalls: Vec::new(),
+        until: None,
         secret,
         serial: 0,
         refused_reloads: 0,
@@ -177,6 +181,7 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
             biased;
             () = stop.asked() => break,
             _ = reload.recv() => daemon.reload(),
+            () = ended(daemon.until) => daemon.renew(),
             Some(request) = asked.recv() => daemon.answer(request),
             () = hook_log.flush() => {}
             ready = rings.ready(), if !more => ready.map_err(DaemonError::Loop)?,
@@ -187,6 +192,18 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
+/// Waits for the end of an exception, by the clock of day, which may be set meanwhile: it is looked at once a
+/// minute. For ever, where none ends.
+async fn ended(until: Option<Moment>) {
+    const LOOK: Duration = Duration::from_secs(60);
+    let Some(until) = until else { return std::future::pending().await };
+    while let Ok(left) = Duration::try_from(until.duration_since(Moment::now()))
+        && !left.is_zero()
+    {
+        tokio::time::sleep(left.min(LOOK)).await;
+    }
+}
+
 /// The one owner of state.
 struct Daemon {
     kernel: Kernel,
@@ -194,6 +211,12 @@ struct Daemon {
     sink: Sink,
     host: Host,
     plan: Option<KernelPlan>,
+    /// The rules as they were read; what of them is in force is the pipeline's to say.
+    whole: RuleSet,
+    /// What they ask for and is not done.
+    shortfalls: Vec<Shortfall>,
+    /// When an exception ends, and the plan with it.
+    until: Option<Moment>,
     secret: u64,
     serial: u32,
     refused_reloads: u64,
@@ -202,7 +225,9 @@ struct Daemon {
 
 impl Daemon {
     /// Compiles a rule set for this host, gives it to the kernel half, and from then on reads records by it.
-    fn put_in_force(&mut self, rules: RuleSet) -> Result<(), DaemonError> {
+    fn put_in_force(&mut self, whole: RuleSet) -> Result<(), DaemonError> {
+        let now = Moment::now();
+        let Within { rules, shortfalls, until } = within(&whole, now);
         let numbers: Result<Vec<u32>, TooManyAgents> = rules
             .agents
             .iter()
@@ -227,13 +252,33 @@ impl Daemon {
             agent_numbers,
             tier,
             homes: self.host.homes.clone(),
+            now,
         });
         if let Err(error) = self.kernel.plans.install(&plan) {
             self.pipeline.take_back();
             return Err(error.into());
         }
         self.plan = Some(plan);
+        (self.whole, self.until) = (whole, until);
+        if shortfalls != self.shortfalls {
+            shortfalls.iter().for_each(|short| eprintln!("{}: {short}", short.place));
+            self.shortfalls = shortfalls;
+        }
         Ok(())
+    }
+
+    /// An exception has ended: the same rules are another plan now.
+    fn renew(&mut self) {
+        let whole = self.whole.clone();
+        match self.put_in_force(whole) {
+            Ok(()) => eprintln!("an exception has ended  {}", self.summary()),
+            Err(error) => {
+                // Not again and again: the next reload asks anew.
+                self.until = None;
+                eprintln!("{error}");
+                eprintln!("an exception has ended and still holds  {}", self.summary());
+            }
+        }
     }
 
     /// Reads the rules again. A set with one error changes nothing.
@@ -367,6 +412,7 @@ impl Daemon {
                 "rules": in_force.map(|rules| rules.rules.rules.len()),
                 "agents": in_force.map(|rules| rules.rules.agents.len()),
                 "refused_reloads": self.refused_reloads,
+                "not_enforced": self.shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),
             },
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": self.pipeline.agents.sessions(),
@@ -401,7 +447,7 @@ fn read_rules(paths: &[PathBuf], host: &Host) -> Result<RuleSet, RulesError> {
     if files.is_empty() {
         return Err(RulesError::NoFiles(paths.to_vec()));
     }
-    rules::load(&files, &host.users).map_err(RulesError::Problems)
+    rules::load(&files, &host.users, Moment::now()).map_err(RulesError::Problems)
 }
 
 fn open_sink(config: &Config) -> Result<Sink, DaemonError> {

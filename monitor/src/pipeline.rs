@@ -16,7 +16,7 @@ use crate::{
     rules::{
         evaluate::{Attempt, Tier, evaluate, explain_match},
         glob::Homes,
-        model::{AgentIndex, Object, Rule, RuleIndex, RuleSet},
+        model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet},
     },
 };
 
@@ -35,6 +35,8 @@ pub struct InForce {
     pub tier: Tier,
     /// Home directories of this host.
     pub homes: Homes,
+    /// When the plan was made: what had ended by then is not in it.
+    pub now: Moment,
 }
 
 /// Plans whose records may still be on their way.
@@ -161,34 +163,37 @@ impl Pipeline {
         }
         let rule = decision.rule.and_then(|number| in_force.order.get(number as usize).copied());
         let object = object(&event);
-        if self.disagrees(&in_force, &event, &object, rule) {
-            self.seen.disagreements += 1;
-        }
+        let agents = judged(&in_force, &event);
+        let attempt = self.attempt(&in_force, &event, &object, &agents)?;
+        // The second opinion: would the evaluator have let another rule win?
+        let ruling = evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);
         let matched = rule
-            .and_then(|index| explain_match(&in_force.rules.rules[index], &in_force.homes, &object))
+            .and_then(|index| {
+                explain_match(&in_force.rules.rules[index], &in_force.homes, &attempt)
+            })
             .map(|item| match item.list {
                 Some(list) => format!("{} in @{list}", item.text),
                 None => item.text.to_owned(),
             });
+        if ruling.rule != rule {
+            self.seen.disagreements += 1;
+        }
         let agent = self.agents.names.name(event.agent()).unwrap_or("unknown").to_owned();
         Some(Finding { event, decision, agent, ancestry, complete, in_force, rule, matched })
     }
 
-    /// The second opinion: whether the evaluator would have let another rule win.
-    fn disagrees(
-        &self,
+    /// The act, as the evaluator looks at it.
+    fn attempt<'a>(
+        &'a self,
         in_force: &InForce,
         event: &Event,
-        object: &Object,
-        rule: Option<RuleIndex>,
-    ) -> bool {
-        let Some((act, _)) = event.act() else { return false };
-        let agents = judged(in_force, event);
+        object: &'a Object,
+        agents: &'a [AgentIndex],
+    ) -> Option<Attempt<'a>> {
+        let (act, _) = event.act()?;
         let process = self.agents.processes.get(event.process);
         let exe = process.and_then(|process| process.image.exe.as_deref());
-        let attempt = Attempt { agents: &agents, act, object, exe };
-        let ruling = evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);
-        ruling.rule != rule
+        Some(Attempt { exe, ..Attempt::new(agents, act, object, in_force.now) })
     }
 }
 

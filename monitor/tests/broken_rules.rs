@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use monitor::rules::{SourceFile, Users, load};
+use monitor::rules::{SourceFile, Users, load, model::Moment};
+
+/// 2026-11-22, noon: grants must end within thirty days.
+const NOW: Moment = Moment::constant(1_795_348_800, 0);
 
 #[test]
 fn every_mistake_is_reported_where_it_is() {
@@ -16,7 +19,7 @@ fn every_mistake_is_reported_where_it_is() {
     for path in files {
         let name = path.file_name().expect("it has a name").to_string_lossy().into_owned();
         let text = fs::read(&path).expect("readable");
-        match load(&[SourceFile { name: name.clone(), text }], &users) {
+        match load(&[SourceFile { name: name.clone(), text }], &users, NOW) {
             Ok(_) => silent.push(name),
             Err(problems) => {
                 let stem = path.file_stem().expect("it has a name").to_string_lossy().into_owned();

@@ -11,7 +11,7 @@ use std::{
     process::{Command, Output},
 };
 
-use monitor::rules::{SourceFile, Users, examples, load};
+use monitor::rules::{SourceFile, Users, examples, load, model::Moment};
 
 const DRIFTWATCH: &str = env!("CARGO_BIN_EXE_driftwatch");
 
@@ -67,9 +67,9 @@ fn block(document: &str, language: &str) -> String {
 fn the_rule_file_of_the_format_s_document_is_good_and_its_tests_pass() {
     let text = block("rules/README.md", "yaml").into_bytes();
     let users = Users(BTreeMap::from([("svc-worker".to_owned(), 1200)]));
-    let rules = load(&[SourceFile { name: "README.md".to_owned(), text }], &users);
+    let rules = load(&[SourceFile { name: "README.md".to_owned(), text }], &users, Moment::now());
     let rules = rules.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
-    let outcomes = examples::run(&rules);
+    let outcomes = examples::run(&rules, Moment::now());
     assert!(!outcomes.is_empty(), "the example has no test");
     assert!(outcomes.iter().all(|outcome| outcome.passed), "{outcomes:?}");
 }

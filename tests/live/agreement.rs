@@ -14,7 +14,7 @@ use monitor::{
         SourceFile,
         evaluate::{Attempt, Tier, evaluate},
         load,
-        model::{Object, RuleSet},
+        model::{Moment, Object, RuleSet},
     },
 };
 use monitor_common::Act as Kind;
@@ -103,7 +103,8 @@ fn expected(rules: &RuleSet, files: &[PathBuf], exe: &Path) -> anyhow::Result<Ex
     {
         let object = Object::Path(file.as_os_str().as_bytes().to_vec());
         let exe = Some(exe.as_os_str().as_bytes());
-        let attempt = Attempt { agents: &[agent], act, object: &object, exe };
+        let agents = [agent];
+        let attempt = Attempt { exe, ..Attempt::new(&agents, act, &object, Moment::now()) };
         if let Some(rule) = evaluate(rules, &Tier::REACT, &homes, &attempt).rule {
             let id = rules.rules[rule].id.clone();
             let key = (act.name().to_owned(), file.display().to_string(), id);
@@ -123,7 +124,8 @@ fn of_500_files_the_kernel_names_the_rules_that_the_evaluator_names() -> anyhow:
     ensure!(files.len() > 500, "only {}", files.len());
     let text = driftwatch_tests::scenario::rule_file(&rule_set(ground.directory()));
     let source = SourceFile { name: "rules.yaml".to_owned(), text: text.clone().into_bytes() };
-    let rules = load(&[source], &Host::read().users).map_err(|e| anyhow!(e.render(false)))?;
+    let rules = load(&[source], &Host::read().users, Moment::now())
+        .map_err(|e| anyhow!(e.render(false)))?;
     let expected = expected(&rules, &files, &driftwatch_tests::programs::actor()?)?;
     ensure!(expected.len() > files.len() / 2, "only {} are hit", expected.len());
 

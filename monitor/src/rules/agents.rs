@@ -9,12 +9,13 @@ use monitor_common::plan::CLAUSES;
 use super::{
     Users,
     cycle::{Mentions, cycles},
-    lists::{Lists, Role},
-    model::{self, AgentIndex, Sign},
+    lists::{Lists, Role, words_of},
+    model::{self, AgentIndex, Label, Note, Sign},
     near::nearest,
     problem::{Found, Problem, enumerate, quote},
     source::{At, Sources, Span},
-    written::{Agent, File, Line},
+    words::TextGlob,
+    written::{Agent, ContainerKey, File, Line},
 };
 
 /// Agents and groups that a set may have.
@@ -25,6 +26,8 @@ const NAMES: usize = 1024;
 pub(super) struct Agents<'a> {
     /// Those that are not groups.
     pub(super) all: Vec<model::Agent>,
+    /// What should be known of them.
+    pub(super) notes: Vec<Note>,
     members: BTreeMap<&'a str, Members>,
 }
 
@@ -59,7 +62,12 @@ pub(super) fn agents<'a>(
     };
     for agent in defined.filter(first).filter(|agent| !is_group(agent)) {
         agents.members.insert(&agent.name.is, Members::One(agents.all.len()));
-        agents.all.push(context.agent(agent, found));
+        let made = context.agent(agent, found);
+        for sign in made.clauses.iter().flatten() {
+            let note = note(sign, &made, users);
+            agents.notes.extend(note.filter(|note| !agents.notes.contains(note)));
+        }
+        agents.all.push(made);
     }
     agents.add_groups(&by_name, found);
     check_launched_as(files, found);
@@ -156,16 +164,10 @@ impl Context<'_> {
                     let help = "make a group of its own: `any: [{ agent: … }, { agent: … }]`";
                     found.add(problem.help(help));
                 }
-                Line::Exe(glob) => {
-                    alternatives.push(self.globs(glob, Role::Program, Sign::Exe, found));
-                }
-                Line::Cgroup(glob) => {
-                    alternatives.push(self.globs(glob, Role::Cgroup, Sign::Cgroup, found));
-                }
-                Line::User(names) => {
-                    let users = names.iter().filter_map(|name| self.user(name, found));
-                    alternatives.push(users.map(Sign::User).collect());
-                }
+                line => match self.signs(line, found) {
+                    Ok(signs) => alternatives.push(signs),
+                    Err(problem) => found.add(problem),
+                },
             }
         }
         let clauses = if agent.all {
@@ -177,23 +179,68 @@ impl Context<'_> {
         model::Agent { name: agent.name.is.clone(), clauses, launched_as, place }
     }
 
-    fn globs(
-        &self,
-        text: &At<String>,
-        role: Role,
-        sign: fn(super::glob::Glob) -> Sign,
-        found: &mut Found,
-    ) -> Vec<Sign> {
-        match self.lists.globs(text, role) {
-            Ok(globs) => globs.into_iter().map(sign).collect(),
-            Err(problem) => {
-                found.add(problem);
-                Vec::new()
+    /// The signs of one line, of which one is enough.
+    fn signs(&self, line: &Line, found: &mut Found) -> Result<Vec<Sign>, Problem> {
+        let all = |globs: Vec<_>, sign: fn(_) -> Sign| globs.into_iter().map(sign).collect();
+        Ok(match line {
+            Line::Exe(glob) => all(self.lists.globs(glob, Role::Program)?, Sign::Exe),
+            Line::Script(glob) => all(self.lists.globs(glob, Role::Program)?, Sign::Script),
+            Line::Cgroup(glob) => all(self.lists.globs(glob, Role::Cgroup)?, Sign::Cgroup),
+            Line::Unit(unit) => all(self.unit(unit)?, Sign::Cgroup),
+            Line::Container(ContainerKey::Id, id) => all(self.container(id)?, Sign::Cgroup),
+            Line::Container(key, text) => {
+                let label = match key {
+                    ContainerKey::Image => Label::Image,
+                    ContainerKey::Label(key) => Label::Key(key.clone()),
+                    ContainerKey::Name | ContainerKey::Id => Label::Name,
+                };
+                vec![Sign::Container(label, text_glob(text, &text.is)?)]
             }
-        }
+            Line::Args(words) => vec![Sign::Args(words_of(words)?)],
+            Line::User(names) => names.iter().filter_map(|name| self.user(name, found)).collect(),
+            Line::Env(variables) => variables.iter().map(variable).collect::<Result<_, _>>()?,
+            // Read where the agent is: no signs that a process shows.
+            Line::LaunchedAs(_) | Line::Agent(_) => Vec::new(),
+        })
     }
 
-    fn user(&self, name: &At<String>, found: &mut Found) -> Option<u32> {
+    /// The cgroup of a unit, and those below it.
+    fn unit(&self, unit: &At<String>) -> Result<Vec<super::glob::Glob>, Problem> {
+        let kinds = [".service", ".scope", ".slice"];
+        if unit.is.contains('/') || !kinds.iter().any(|kind| unit.is.ends_with(kind)) {
+            let message = format!("{} is not the name of a unit", quote(&unit.is));
+            let problem = Problem::new(unit.span, message, "a service, a scope or a slice");
+            return Err(problem.help("write it with its kind, `worker@*.service`"));
+        }
+        self.subtree(unit, &unit.is)
+    }
+
+    /// The cgroup that container engines make for an id: `docker-ID.scope`, `libpod-ID.scope`,
+    /// `cri-containerd-ID.scope`, `crio-ID.scope` under systemd, and `ID` alone under cgroupfs.
+    fn container(&self, id: &At<String>) -> Result<Vec<super::glob::Glob>, Problem> {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let stem = id.is.strip_suffix('*').unwrap_or(&id.is);
+        if stem.len() < 12 || stem.len() > 64 || !stem.bytes().all(hex) {
+            let message = format!("{} is not the id of a container", quote(&id.is));
+            let problem = Problem::new(id.span, message, "12 to 64 of `0-9a-f`");
+            return Err(problem.help("write its id, or the beginning of it and `*`"));
+        }
+        let engines = "{docker-,libpod-,cri-containerd-,crio-}";
+        let mut globs = self.subtree(id, &format!("{engines}{}.scope", id.is))?;
+        globs.extend(self.subtree(id, &id.is)?);
+        Ok(globs)
+    }
+
+    fn subtree(&self, text: &At<String>, name: &str) -> Result<Vec<super::glob::Glob>, Problem> {
+        let mut globs = Vec::new();
+        for below in ["", "/**"] {
+            let is = format!("/**/{name}{below}");
+            globs.extend(self.lists.globs(&At { is, span: text.span }, Role::Cgroup)?);
+        }
+        Ok(globs)
+    }
+
+    fn user(&self, name: &At<String>, found: &mut Found) -> Option<Sign> {
         if name.is.bytes().all(|byte| byte.is_ascii_digit()) {
             // The last number means "no user" to the kernel.
             let user = name.is.parse().ok().filter(|&user| user != u32::MAX);
@@ -201,20 +248,49 @@ impl Context<'_> {
                 let message = format!("{} is not a user id", quote(&name.is));
                 found.add(Problem::new(name.span, message, "at most 4294967294"));
             }
-            return user;
+            return user.map(Sign::User);
         }
-        let user = self.users.get(&name.is);
-        if user.is_none() {
-            let meant = if found.is_flood() { None } else { nearest(&name.is, self.users.names()) };
-            let message = format!("unknown user {}", quote(&name.is));
-            let otherwise = "write the user id if the user is not known here".to_owned();
-            found.add(
-                Problem::new(name.span, message, "no user with this name on this host")
-                    .meant(meant, Some(otherwise)),
-            );
+        let letter = |letter: char| letter.is_ascii_alphanumeric() || "-_.$".contains(letter);
+        if !name.is.chars().all(letter) {
+            let message = format!("{} is not the name of a user", quote(&name.is));
+            found.add(Problem::new(name.span, message, "letters, digits, `-`, `_` and `.`"));
+            return None;
         }
-        user
+        // The rules may be checked on another host than the one they are for.
+        Some(self.users.get(&name.is).map_or_else(|| Sign::Stranger(name.is.clone()), Sign::User))
     }
+}
+
+/// `NAME` or `NAME=VALUE`.
+fn variable(text: &At<String>) -> Result<Sign, Problem> {
+    let (name, value) = match text.is.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (&*text.is, None),
+    };
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || !name.bytes().all(letter) || name.as_bytes()[0].is_ascii_digit() {
+        let message = format!("{} is not the name of a variable", quote(name));
+        let problem = Problem::new(text.span, message, "letters, digits and `_`");
+        return Err(problem.help("write `NAME`, or `NAME=VALUE`"));
+    }
+    let value = value.map(|value| text_glob(text, value)).transpose()?;
+    Ok(Sign::Env(name.to_owned(), value))
+}
+
+fn text_glob(text: &At<String>, pattern: &str) -> Result<TextGlob, Problem> {
+    TextGlob::parse(pattern).map_err(|error| {
+        let message = format!("{} is not a pattern", quote(pattern));
+        Problem::new(text.span, message, error.message).help(error.help)
+    })
+}
+
+fn note(sign: &Sign, agent: &model::Agent, users: &Users) -> Option<Note> {
+    let Sign::Stranger(user) = sign else { return None };
+    let meant = nearest(user, users.names()).map(|name| format!(" (did you mean `{name}`?)"));
+    let meant = meant.unwrap_or_default();
+    let message =
+        format!("this host has no user {}{meant}: nobody is recognised by it", quote(user));
+    Some(Note { place: agent.place.clone(), message })
 }
 
 /// How an agent is launched is not a sign that the kernel could see together with others.

@@ -7,10 +7,10 @@ use std::cmp::Reverse;
 use monitor_common::{Act, Verdict};
 
 use super::{
-    glob::{Glob, Homes},
+    glob::Homes,
     model::{
-        AgentIndex, Destination, Exception, Item, Mode, Object, Objects, Place, Rule, RuleIndex,
-        RuleSet, Sense, Severity,
+        AgentIndex, Exception, How, Item, Mode, Moment, Object, Objects, Place, Rule, RuleIndex,
+        RuleSet, Sense, Severity, Traits,
     },
 };
 
@@ -19,22 +19,24 @@ use super::{
 pub struct Tier {
     /// For each act, by number: whether it can be refused before it happens.
     pub refuses: [bool; Act::COUNT],
+    /// For each act, by number: whether it can wait for a person's answer.
+    pub holds: [bool; Act::COUNT],
 }
 
 impl Tier {
-    /// Every act can be refused.
-    pub const PREVENT: Self = Self { refuses: [true; Act::COUNT] };
-    /// Only connections can be refused.
+    /// Every act can be refused, and wait.
+    pub const PREVENT: Self = Self { refuses: [true; Act::COUNT], holds: [true; Act::COUNT] };
+    /// Only connections can be refused, nothing waits.
     pub const REACT: Self = {
         let mut refuses = [false; Act::COUNT];
         refuses[Act::Connect as usize] = true;
-        Self { refuses }
+        Self { refuses, holds: [false; Act::COUNT] }
     };
 
     /// The word that reports use: `prevent` where every act can be refused, or else `react`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        if *self == Self::PREVENT { "prevent" } else { "react" }
+        if self.refuses == Self::PREVENT.refuses { "prevent" } else { "react" }
     }
 
     /// Whether an act can be refused before it happens.
@@ -42,14 +44,23 @@ impl Tier {
     pub const fn can_refuse(&self, act: Act) -> bool {
         self.refuses[act as usize]
     }
+
+    /// Whether an act can wait for an answer.
+    #[must_use]
+    pub const fn can_hold(&self, act: Act) -> bool {
+        self.holds[act as usize]
+    }
 }
 
-/// What becomes of an act that a rule is hit by: what it asks for, as its mode and the tier allow.
+/// What becomes of an act that a rule is hit by: what it asks for, as its mode and the tier allow. What
+/// cannot be held is refused now.
 #[must_use]
 pub fn settle(rule: &Rule, tier: &Tier) -> Verdict {
     match (rule.mode, rule.action) {
         (Mode::Monitor, _) => Verdict::Alert,
-        (Mode::Enforce, Verdict::Deny) if !tier.can_refuse(rule.act) => rule.fallback,
+        (Mode::Enforce, Verdict::Ask) if tier.can_hold(rule.act) => Verdict::Ask,
+        (Mode::Enforce, Verdict::Ask | Verdict::Deny) if tier.can_refuse(rule.act) => Verdict::Deny,
+        (Mode::Enforce, Verdict::Ask | Verdict::Deny) => rule.fallback,
         (Mode::Enforce, action) => action,
     }
 }
@@ -81,6 +92,34 @@ pub struct Attempt<'a> {
     pub object: &'a Object,
     /// The executable of the process that acts, if it is known.
     pub exe: Option<&'a [u8]>,
+    /// In what way.
+    pub how: How,
+    /// Of a program start: the arguments after the program's name.
+    pub args: &'a [Vec<u8>],
+    /// Of a program start: what is special about the program.
+    pub traits: Traits,
+    /// The sequences of which only the last step is missing.
+    pub armed: &'a [RuleIndex],
+    /// When. Exceptions and grants end.
+    pub now: Moment,
+}
+
+impl<'a> Attempt<'a> {
+    /// An act of which no more is known.
+    #[must_use]
+    pub const fn new(agents: &'a [AgentIndex], act: Act, object: &'a Object, now: Moment) -> Self {
+        Self {
+            agents,
+            act,
+            object,
+            exe: None,
+            how: How::Usual,
+            args: &[],
+            traits: Traits::NONE,
+            armed: &[],
+            now,
+        }
+    }
 }
 
 /// What the rules say.
@@ -97,7 +136,10 @@ pub struct Ruling {
 /// What the rules say of `attempt` on a host of this tier.
 #[must_use]
 pub fn evaluate(rules: &RuleSet, tier: &Tier, homes: &Homes, attempt: &Attempt<'_>) -> Ruling {
-    let hit = rules.rules.iter().enumerate().filter(|(_, rule)| is_hit(rule, homes, attempt));
+    let hit =
+        rules.rules.iter().enumerate().filter(|(index, rule)| {
+            is_ready(rule, *index, attempt) && is_hit(rule, homes, attempt)
+        });
     match hit.max_by_key(|&(index, rule)| strength(rule, index, tier)) {
         Some((index, rule)) => {
             Ruling { rule: Some(index), asked: rule.action, done: settle(rule, tier) }
@@ -106,29 +148,54 @@ pub fn evaluate(rules: &RuleSet, tier: &Tier, homes: &Homes, attempt: &Attempt<'
     }
 }
 
-/// Whether `attempt` hits a rule: it is about the agent and the act, about the object, and no
-/// exception holds.
+/// Whether nothing more than this act is missing for a rule to be hit.
+fn is_ready(rule: &Rule, index: RuleIndex, attempt: &Attempt<'_>) -> bool {
+    rule.before.is_none() || attempt.armed.contains(&index)
+}
+
+/// Whether `attempt` hits a rule, or the last step of one: it is about the agent and the act, about the
+/// object, and no exception holds.
 #[must_use]
 pub fn is_hit(rule: &Rule, homes: &Homes, attempt: &Attempt<'_>) -> bool {
     rule.act == attempt.act
-        && rule.agents.iter().any(|agent| attempt.agents.contains(agent))
-        && in_sense(rule, homes, attempt.object)
-        && !rule.exceptions.iter().any(|exception| holds(exception, homes, attempt))
+        && concerns(rule, attempt)
+        && is_meant(rule.sense, &rule.objects, homes, attempt)
+        && !rule.exceptions.iter().any(|exception| holds(exception, rule, homes, attempt))
 }
 
-fn in_sense(rule: &Rule, homes: &Homes, object: &Object) -> bool {
-    let listed = || first_match(&rule.objects, homes, object).is_some();
-    match (rule.sense, object) {
+/// Whether a rule is about an agent that acts.
+#[must_use]
+pub fn concerns(rule: &Rule, attempt: &Attempt<'_>) -> bool {
+    rule.agents.iter().any(|agent| attempt.agents.contains(agent))
+}
+
+/// Whether the object of `attempt` is, by `sense`, one that a list means.
+#[must_use]
+pub fn is_meant(sense: Sense, objects: &Objects, homes: &Homes, attempt: &Attempt<'_>) -> bool {
+    let listed = || first_match(objects, homes, attempt).is_some();
+    match (sense, attempt.object) {
+        // An allow list of programs does not name the libraries that they load.
+        (Sense::Only, _) if attempt.how == How::Load => false,
         (_, Object::Unknown) => true,
         (Sense::Never, _) => listed(),
         (Sense::Only, _) => !listed(),
     }
 }
 
-fn holds(exception: &Exception, homes: &Homes, attempt: &Attempt<'_>) -> bool {
+fn holds(exception: &Exception, rule: &Rule, homes: &Homes, attempt: &Attempt<'_>) -> bool {
     let exe_is_one_of = |exe: &[u8]| exception.exe.iter().any(|item| item.is.matches(exe, homes));
-    first_match(&exception.objects, homes, attempt.object).is_some()
+    exception.until.is_none_or(|until| attempt.now < until)
+        && is_granted(exception, rule, attempt)
+        && first_match(&exception.objects, homes, attempt).is_some()
         && (exception.exe.is_empty() || attempt.exe.is_some_and(exe_is_one_of))
+}
+
+/// An agent inside an agent is under the limits of both: a grant must have been given to each that the rule
+/// is about.
+fn is_granted(exception: &Exception, rule: &Rule, attempt: &Attempt<'_>) -> bool {
+    let Some(grant) = &exception.grant else { return true };
+    let bound = attempt.agents.iter().filter(|agent| rule.agents.contains(agent));
+    bound.into_iter().all(|agent| grant.agents.contains(agent))
 }
 
 /// The item of a rule that an object matched.
@@ -142,27 +209,43 @@ pub struct Matched<'a> {
     pub place: &'a Place,
 }
 
-/// Which item of `rule` the object matched: the first in the order written. None for a rule with
+/// Which item of `rule` the attempt matched: the first in the order written. None for a rule with
 /// `only`, which is hit by what matches nothing, and for an object that is not known.
 #[must_use]
-pub fn explain_match<'a>(rule: &'a Rule, homes: &Homes, object: &Object) -> Option<Matched<'a>> {
+pub fn explain_match<'a>(
+    rule: &'a Rule,
+    homes: &Homes,
+    attempt: &Attempt<'_>,
+) -> Option<Matched<'a>> {
     match rule.sense {
         Sense::Only => None,
-        Sense::Never => first_match(&rule.objects, homes, object),
+        Sense::Never => first_match(&rule.objects, homes, attempt),
     }
 }
 
-fn first_match<'a>(objects: &'a Objects, homes: &Homes, object: &Object) -> Option<Matched<'a>> {
+fn first_match<'a>(
+    objects: &'a Objects,
+    homes: &Homes,
+    attempt: &Attempt<'_>,
+) -> Option<Matched<'a>> {
+    let Attempt { object, args, traits, .. } = *attempt;
     match (objects, object) {
         (Objects::Paths(items), Object::Path(path)) => {
-            items.iter().find(|item: &&Item<Glob>| item.is.matches(path, homes)).map(matched)
+            first(items, |glob| glob.matches(path, homes))
         }
-        (Objects::Destinations(items), &Object::Peer { address, port, protocol }) => {
-            let covers = |item: &&Item<Destination>| item.is.covers(address, port, protocol);
-            items.iter().find(covers).map(matched)
+        (Objects::Programs(items), Object::Path(path)) => {
+            first(items, |program| program.matches(path, args, traits, homes))
         }
+        (Objects::Destinations(items), object) => {
+            first(items, |destination| destination.covers(object, homes))
+        }
+        (Objects::Privileges(items), Object::Privilege(right)) => first(items, |is| is == right),
         _ => None,
     }
+}
+
+fn first<T>(items: &[Item<T>], is_it: impl Fn(&T) -> bool) -> Option<Matched<'_>> {
+    items.iter().find(|item| is_it(&item.is)).map(matched)
 }
 
 fn matched<T>(item: &Item<T>) -> Matched<'_> {

@@ -13,19 +13,7 @@ use super::{
 };
 
 /// Words of the format that this version does not read yet.
-const LATER: [&str; 11] = [
-    "listen",
-    "sequence",
-    "grants",
-    "ask",
-    "unit",
-    "container",
-    "env",
-    "script",
-    "args",
-    "until",
-    "where",
-];
+const LATER: [&str; 2] = ["where", "uses"];
 /// Characters of a name.
 const NAME: usize = 64;
 
@@ -193,13 +181,29 @@ impl Reader<'_> {
 
     /// A list of texts that may look like numbers, each once: user ids.
     pub(super) fn texts_or_numbers(&mut self, field: Field) -> Option<Vec<At<String>>> {
-        self.distinct(field, |reader, node| match node.kind {
+        self.distinct(field, Self::text_or_number)
+    }
+
+    /// Text that may look like a number.
+    pub(super) fn text_or_number(&mut self, node: Node) -> Option<At<String>> {
+        match node.kind {
             Kind::Number(text) => {
                 let (start, end) = node.range;
-                Some(At { is: text, span: Span { file: reader.file, start, end } })
+                Some(At { is: text, span: Span { file: self.file, start, end } })
             }
-            _ => reader.text(node),
-        })
+            _ => self.text(node),
+        }
+    }
+
+    /// Words of arguments: a text with spaces between them, or a list.
+    pub(super) fn words(&mut self, field: Field) -> Option<Vec<At<String>>> {
+        if matches!(field.value.kind, Kind::List(_)) {
+            let nodes = self.list(field)?;
+            return nodes.into_iter().map(|node| self.text_or_number(node)).collect();
+        }
+        let text = self.text_or_number(field.value)?;
+        let words = text.is.split_whitespace();
+        Some(words.map(|word| At { is: word.to_owned(), span: text.span }).collect())
     }
 
     fn distinct(
@@ -207,26 +211,34 @@ impl Reader<'_> {
         field: Field,
         read: impl Fn(&mut Self, Node) -> Option<At<String>>,
     ) -> Option<Vec<At<String>>> {
+        self.distinct_by(field, read, |text| Some(text))
+    }
+
+    /// A list whose items, where they have a text to be known by, are each in it once.
+    pub(super) fn distinct_by<T>(
+        &mut self,
+        field: Field,
+        read: impl Fn(&mut Self, Node) -> Option<T>,
+        text_of: impl Fn(&T) -> Option<&At<String>>,
+    ) -> Option<Vec<T>> {
         let nodes = self.list(field)?;
         let count = nodes.len();
-        let mut texts: Vec<At<String>> = Vec::new();
+        let mut items: Vec<T> = Vec::new();
         let mut first = HashMap::new();
         for node in nodes {
-            let Some(text) = read(self, node) else { continue };
-            match first.get(&text.is) {
-                Some(&span) => {
+            let Some(item) = read(self, node) else { continue };
+            if let Some(text) = text_of(&item) {
+                if let Some(&span) = first.get(&text.is) {
                     let message = format!("{} is in the list twice", quote(&text.is));
-                    self.add(
-                        Problem::new(text.span, message, "here again").also(span, "first here"),
-                    );
+                    let twice = Problem::new(text.span, message, "here again");
+                    self.add(twice.also(span, "first here"));
+                    continue;
                 }
-                None => {
-                    first.insert(text.is.clone(), text.span);
-                    texts.push(text);
-                }
+                first.insert(text.is.clone(), text.span);
             }
+            items.push(item);
         }
-        (texts.len() == count).then_some(texts)
+        (items.len() == count).then_some(items)
     }
 
     /// One line of text.
@@ -265,9 +277,13 @@ impl Reader<'_> {
 
     /// A name that can be used everywhere: lower case letters, digits and single hyphens.
     pub(super) fn name(&mut self, name: &At<String>, what: &str) -> bool {
+        // Grants are numbered by whatever keeps them: `G-0042`.
+        let grant = what == "grant";
         let good = |part: &str| {
             let word = |word: &str| {
-                let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+                let letters = |b: u8| {
+                    b.is_ascii_lowercase() || b.is_ascii_digit() || grant && b.is_ascii_uppercase()
+                };
                 !word.is_empty() && word.bytes().all(letters)
             };
             part.split('-').all(word)
@@ -277,7 +293,8 @@ impl Reader<'_> {
         let is_name = name.is.splitn(parts, '/').all(good) && name.is.len() <= NAME;
         if !is_name {
             let message = format!("{} is not a good name for a {what}", quote(&name.is));
-            let label = "lower case letters, digits and single hyphens, 64 at most";
+            let letters = if grant { "letters" } else { "lower case letters" };
+            let label = format!("{letters}, digits and single hyphens, 64 at most");
             let kebab = kebab(&name.is);
             let meant = (!kebab.is_empty() && kebab != name.is).then_some(kebab);
             self.add(Problem::new(name.span, message, label).meant(meant, None));
@@ -293,17 +310,17 @@ impl Reader<'_> {
         }
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let key = &field.key.is;
-        let noun = if key == "expect" { "expectation" } else { key };
-        let choice = format!("`{key}` may be {}", enumerate(&known));
-        let problem = if text.is == "ask" {
-            Problem::new(text.span, "`ask` is not supported yet", "this version cannot ask")
-                .help(choice)
-        } else {
-            let message = format!("unknown {noun} {}", quote(&text.is));
-            Problem::new(text.span, message, format!("there is no such {noun}"))
-                .meant(nearest(&text.is, known), Some(choice))
+        let noun = match key.as_str() {
+            "expect" => "expectation",
+            "then" => "answer",
+            "by" => "owner",
+            "how" => "way",
+            other => other,
         };
-        self.add(problem);
+        let choice = format!("`{key}` may be {}", enumerate(&known));
+        let message = format!("unknown {noun} {}", quote(&text.is));
+        let problem = Problem::new(text.span, message, format!("there is no such {noun}"));
+        self.add(problem.meant(nearest(&text.is, known), Some(choice)));
         None
     }
 

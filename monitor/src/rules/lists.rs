@@ -7,19 +7,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     cycle::{Mentions, cycles},
-    destination::{self, DestinationError, Suffix},
+    destination::{self, DestinationError, End, Suffix},
     glob::Glob,
-    model::{Destination, Item},
+    model::{Destination, Item, Privilege, Program, Trait},
     near::nearest,
-    problem::{Found, Problem, quote},
+    problem::{Found, Problem, enumerate, quote},
     source::{At, Sources, Span, offset_of},
-    written::{File, List},
+    words::Words,
+    written::{self, File, List},
 };
 
 /// Items that all rules together may have, when the lists are written out.
 const ITEMS: usize = 1_000_000;
-/// What later versions will give a meaning of its own among the items of `exec`.
-const RESERVED: [&str; 3] = ["memfd", "deleted", "setuid"];
 
 /// What a path is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +45,7 @@ pub(super) struct Lists<'a> {
 /// An item that is not a list.
 struct Leaf<'a> {
     text: &'a At<String>,
+    args: Option<&'a [At<String>]>,
     list: Option<&'a str>,
     suffix: Suffix,
     /// The item of the rule that it came by.
@@ -88,11 +88,11 @@ impl<'a> Lists<'a> {
         for (name, list) in &self.by_name {
             let mentioned = mentions.entry(name).or_default();
             for item in &list.items {
-                let Some((to, _)) = mention(&item.is) else { continue };
+                let Some((to, _)) = mention(item) else { continue };
                 if self.by_name.contains_key(to) {
-                    mentioned.push((to, item.span));
+                    mentioned.push((to, item.text.span));
                 } else {
-                    self.unknown(item, to, found);
+                    self.unknown(&item.text, to, found);
                 }
             }
         }
@@ -112,20 +112,97 @@ impl<'a> Lists<'a> {
     /// The paths that `written` stands for.
     pub(super) fn paths(
         &mut self,
-        written: &'a [At<String>],
+        written: &'a [written::Item],
         role: Role,
         found: &mut Found,
     ) -> Vec<Item<Glob>> {
+        self.items(written, found, |lists, leaf| {
+            leaf.has_no_args()?;
+            leaf.has_no_port()?;
+            lists.globs(leaf.text, role)
+        })
+    }
+
+    /// The programs that `written` stands for.
+    pub(super) fn programs(
+        &mut self,
+        written: &'a [written::Item],
+        found: &mut Found,
+    ) -> Vec<Item<Program>> {
+        self.items(written, found, |lists, leaf| {
+            leaf.has_no_port()?;
+            let one = Trait::WORDS.iter().find(|(word, _)| *word == leaf.text.is);
+            match (leaf.args, one) {
+                (None, Some(&(_, one))) => Ok(vec![Program::Is(one)]),
+                (Some(_), Some(_)) => {
+                    let message = format!("{} with arguments", quote(&leaf.text.is));
+                    let problem = Problem::new(leaf.text.span, message, "this is no program");
+                    let help =
+                        format!("write `**/{}` if a file of this name is meant", leaf.text.is);
+                    Err(problem.help(help))
+                }
+                (None, None) => {
+                    let globs = lists.globs(leaf.text, Role::Program)?;
+                    Ok(globs.into_iter().map(Program::File).collect())
+                }
+                (Some(args), None) => {
+                    let words = words_of(args)?;
+                    let globs = lists.globs(leaf.text, Role::Program)?;
+                    Ok(globs.into_iter().map(|glob| Program::With(glob, words.clone())).collect())
+                }
+            }
+        })
+    }
+
+    /// The destinations that `written` stands for.
+    pub(super) fn destinations(
+        &mut self,
+        written: &'a [written::Item],
+        end: End,
+        found: &mut Found,
+    ) -> Vec<Item<Destination>> {
+        self.items(written, found, |_, leaf| {
+            leaf.has_no_args()?;
+            destination::parse(&leaf.text.is, leaf.suffix, end)
+                .map_err(|error| refuse(leaf.text, &error))
+        })
+    }
+
+    /// The rights that `written` stands for.
+    pub(super) fn privileges(
+        &mut self,
+        written: &'a [written::Item],
+        found: &mut Found,
+    ) -> Vec<Item<Privilege>> {
+        self.items(written, found, |_, leaf| {
+            leaf.has_no_args()?;
+            leaf.has_no_port()?;
+            let text = leaf.text;
+            match Privilege::WORDS.iter().find(|(word, _)| *word == text.is) {
+                Some(&(_, right)) => Ok(vec![right]),
+                None => {
+                    let words = Privilege::WORDS.map(|(word, _)| word);
+                    let message = format!("unknown privilege {}", quote(&text.is));
+                    let problem = Problem::new(text.span, message, "there is no such privilege");
+                    let may = format!("it may be {}", enumerate(&words));
+                    Err(problem.meant(nearest(&text.is, words), Some(may)))
+                }
+            }
+        })
+    }
+
+    /// What every item behind `written` stands for.
+    fn items<T>(
+        &mut self,
+        written: &'a [written::Item],
+        found: &mut Found,
+        read: impl Fn(&Self, &Leaf<'_>) -> Result<Vec<T>, Problem>,
+    ) -> Vec<Item<T>> {
         let mut items = Vec::new();
         for leaf in self.leaves(written, found) {
-            if !leaf.suffix.is_silent() {
-                let message = format!("a port is added to the path {}", quote(&leaf.text.is));
-                let problem = Problem::new(leaf.text.span, message, "only destinations have ports");
-                found.add(leaf.blame(problem));
-            }
-            match self.globs(leaf.text, role) {
-                Ok(globs) if self.count(globs.len(), leaf.by, found) => {
-                    items.extend(globs.into_iter().map(|is| self.item(&leaf, is)));
+            match read(self, &leaf) {
+                Ok(all) if self.count(all.len(), leaf.by, found) => {
+                    items.extend(all.into_iter().map(|is| self.item(&leaf, is)));
                 }
                 Ok(_) => break,
                 Err(problem) => found.add(leaf.blame(problem)),
@@ -134,29 +211,12 @@ impl<'a> Lists<'a> {
         items
     }
 
-    /// The destinations that `written` stands for.
-    pub(super) fn destinations(
-        &mut self,
-        written: &'a [At<String>],
-        found: &mut Found,
-    ) -> Vec<Item<Destination>> {
-        let mut items = Vec::new();
-        for leaf in self.leaves(written, found) {
-            match destination::parse(&leaf.text.is, leaf.suffix) {
-                Ok(all) if self.count(all.len(), leaf.by, found) => {
-                    items.extend(all.into_iter().map(|is| self.item(&leaf, is)));
-                }
-                Ok(_) => break,
-                Err(error) => found.add(leaf.blame(refuse(leaf.text, &error))),
-            }
-        }
-        items
-    }
-
     fn item<T>(&self, leaf: &Leaf<'_>, is: T) -> Item<T> {
         let place = self.sources.place(leaf.text.span);
         let list = leaf.list.map(str::to_owned);
-        Item { is, text: leaf.text.is.clone(), list, place }
+        let words = leaf.args.into_iter().flatten().map(|word| format!(" {}", word.is));
+        let text = leaf.text.is.clone() + &words.collect::<String>();
+        Item { is, text, list, place }
     }
 
     /// The globs that one text stands for.
@@ -187,16 +247,23 @@ impl<'a> Lists<'a> {
     }
 
     /// Every item behind `written`, each list opened once.
-    fn leaves(&mut self, written: &'a [At<String>], found: &mut Found) -> Vec<Leaf<'a>> {
+    fn leaves(&mut self, written: &'a [written::Item], found: &mut Found) -> Vec<Leaf<'a>> {
         let mut leaves = Vec::new();
         let mut opened: HashSet<(&str, Suffix)> = HashSet::new();
-        let top = |text: &'a At<String>| {
-            let by = text.span;
-            Leaf { text, list: None, suffix: Suffix::default(), by }
+        let top = |item: &'a written::Item| {
+            let suffix = Suffix::default();
+            Leaf {
+                text: &item.text,
+                args: item.args.as_deref(),
+                list: None,
+                suffix,
+                by: item.text.span,
+            }
         };
         let mut waiting: Vec<Leaf<'a>> = written.iter().rev().map(top).collect();
         while let Some(leaf) = waiting.pop() {
-            let Some((name, suffix)) = mention(&leaf.text.is) else {
+            let named = if leaf.args.is_none() { list_of(&leaf.text.is) } else { None };
+            let Some((name, suffix)) = named else {
                 leaves.push(leaf);
                 continue;
             };
@@ -213,7 +280,13 @@ impl<'a> Lists<'a> {
                         }
                         let list_name: &'a str = &list.name.is;
                         let by = leaf.by;
-                        let inner = |text| Leaf { text, list: Some(list_name), suffix, by };
+                        let inner = |item: &'a written::Item| Leaf {
+                            text: &item.text,
+                            args: item.args.as_deref(),
+                            list: Some(list_name),
+                            suffix,
+                            by,
+                        };
                         waiting.extend(list.items.iter().rev().map(inner));
                     }
                 }
@@ -240,28 +313,68 @@ impl<'a> Lists<'a> {
     /// Checks the items of the lists that no rule uses: somebody means to use them one day.
     pub(super) fn check_unused(&self, found: &mut Found) {
         let unused = self.by_name.values().filter(|list| !self.used.contains(&*list.name.is));
-        for item in unused.flat_map(|list| &list.items).filter(|item| mention(&item.is).is_none()) {
-            let is_path = item.is.starts_with(['/', '~']) || item.is.starts_with("**");
-            let is_name = !item.is.contains(['/', ':', '[']);
-            let problem = if is_path || is_name {
-                self.globs(item, Role::Program).err()
-            } else {
-                let suffix = Suffix::default();
-                destination::parse(&item.is, suffix).err().map(|error| refuse(item, &error))
-            };
-            // A name may be a pattern or a destination: it is enough that it can be one of them.
-            let is_destination = || destination::parse(&item.is, Suffix::default()).is_ok();
-            if let Some(problem) = problem
-                && !is_destination()
-            {
+        for item in unused.flat_map(|list| &list.items).filter(|item| mention(item).is_none()) {
+            if let Some(problem) = self.check_item(item) {
                 found.add(problem);
             }
         }
     }
+
+    /// What is wrong with an item whatever it is meant to be.
+    fn check_item(&self, item: &written::Item) -> Option<Problem> {
+        let text = &item.text;
+        let words = Privilege::WORDS.map(|(word, _)| word);
+        if let Some(args) = &item.args {
+            return words_of(args).err().or_else(|| self.globs(text, Role::Program).err());
+        }
+        let is_path = text.is.starts_with(['/', '~']) || text.is.starts_with("**");
+        let is_name = !text.is.contains(['/', ':', '[']);
+        let destination = || destination::parse(&text.is, Suffix::default(), End::Peer);
+        let problem = if words.contains(&&*text.is) {
+            None
+        } else if is_path || is_name {
+            self.globs(text, Role::Program).err()
+        } else {
+            destination().err().map(|error| refuse(text, &error))
+        };
+        // A name may be a pattern or a destination: it is enough that it can be one of them.
+        problem.filter(|_| destination().is_err())
+    }
+}
+
+impl Leaf<'_> {
+    fn has_no_args(&self) -> Result<(), Problem> {
+        let Some(args) = self.args else { return Ok(()) };
+        let span = args.first().map_or(self.text.span, |word| word.span);
+        let problem = Problem::new(span, "arguments outside of `exec`", "nothing is started here");
+        Err(problem.help("write the path alone"))
+    }
+
+    fn has_no_port(&self) -> Result<(), Problem> {
+        if self.suffix.is_silent() {
+            return Ok(());
+        }
+        let message = format!("a port is added to {}", quote(&self.text.is));
+        Err(Problem::new(self.text.span, message, "only destinations have ports"))
+    }
+}
+
+/// The words of arguments.
+pub(super) fn words_of(args: &[At<String>]) -> Result<Words, Problem> {
+    Words::parse(args.iter().map(|word| &*word.is)).map_err(|(at, error)| {
+        let word = &args[at];
+        let message = format!("{} is not a pattern", quote(&word.is));
+        Problem::new(word.span, message, error.message).help(error.help)
+    })
 }
 
 /// The list that an item mentions, and what follows its name.
-fn mention(text: &str) -> Option<(&str, &str)> {
+fn mention(item: &written::Item) -> Option<(&str, &str)> {
+    item.args.is_none().then(|| list_of(&item.text.is)).flatten()
+}
+
+/// The same of a text.
+fn list_of(text: &str) -> Option<(&str, &str)> {
     let name = text.strip_prefix('@')?;
     Some(name.split_at(name.find(':').unwrap_or(name.len())))
 }
@@ -283,12 +396,6 @@ fn bare_name(text: &At<String>, role: Role) -> Result<&'static str, Problem> {
     let named = quote(&text.is);
     let not_a_path = Problem::new(text.span, format!("{named} is not a path"), "a name alone");
     match role {
-        Role::Program if RESERVED.contains(&&*text.is) => {
-            let message = format!("{named} is not supported yet");
-            let problem =
-                Problem::new(text.span, message, "this word will have a meaning of its own");
-            Err(problem.help(format!("write `**/{}` if a file of this name is meant", text.is)))
-        }
         Role::Program => Ok("**/"),
         Role::File => {
             Err(not_a_path.help(format!("write `**/{}` for this name at any depth", text.is)))

@@ -97,6 +97,8 @@ impl KernelPlan {
             Object::Peer { address, port, protocol } => {
                 self.classify_peer(*address, *port, *protocol)
             }
+            // No hook sees these.
+            Object::Host { .. } | Object::Socket(_) | Object::Privilege(_) => Bits::default(),
             Object::Unknown => return numbers(&holding).next(),
         };
         let mut hit: [u64; RULE_WORDS] =

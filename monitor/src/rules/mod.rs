@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source ─► yaml ─► parse ─► resolve ─► model ─► evaluate
-//!                                         └────► compile ─► plan
+//!                                         └────► reach ─► compile ─► plan
 //! ```
 //!
 //! [`load`] takes all files at once and gives a complete [`model::RuleSet`] or every problem there is,
@@ -17,20 +17,26 @@ mod yaml;
 mod fields;
 
 mod parse;
+mod parse_agent;
 mod parse_rule;
+mod parse_time;
 mod vocabulary;
 mod written;
 
 // What it means: every name looked up.
 mod resolve;
+mod resolve_test;
 
 mod agents;
 mod cycle;
+mod grants;
 mod lists;
 
 pub mod destination;
 pub mod glob;
+pub mod host_name;
 pub mod model;
+pub mod words;
 
 // What is said about it.
 mod near;
@@ -39,8 +45,11 @@ pub mod problem;
 // What it says of an act.
 pub mod evaluate;
 pub mod examples;
+pub mod sequence;
 
 // What the kernel is told.
+pub mod reach;
+
 pub mod plan;
 
 pub mod compile;
@@ -52,7 +61,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use self::{model::RuleSet, problem::Found, source::Sources};
+use self::{
+    model::{Moment, RuleSet},
+    problem::Found,
+    source::Sources,
+};
 pub use self::{
     problem::{Problem, Problems},
     source::SourceFile,
@@ -74,12 +87,13 @@ impl Users {
     }
 }
 
-/// Makes one rule set of all files.
+/// Makes one rule set of all files, as they are to be read at the moment `now`: grants must end soon, and what
+/// has ended is noted.
 ///
 /// # Errors
 ///
 /// Every problem of every file. Then there is no rule set at all.
-pub fn load(files: &[SourceFile], users: &Users) -> Result<RuleSet, Problems> {
+pub fn load(files: &[SourceFile], users: &Users, now: Moment) -> Result<RuleSet, Problems> {
     let mut sources = Sources::default();
     let mut found = Found::default();
     let mut written = Vec::new();
@@ -88,6 +102,6 @@ pub fn load(files: &[SourceFile], users: &Users) -> Result<RuleSet, Problems> {
         let start = source::Span { file: number, start: 0, end: 0 };
         written.push(parse::parse(file, sources.of(start), number, &mut found));
     }
-    let rules = resolve::resolve(&written, &sources, users, &mut found);
+    let rules = resolve::resolve(&written, &sources, users, now, &mut found);
     found.or(rules, sources)
 }

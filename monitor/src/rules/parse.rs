@@ -7,10 +7,11 @@ use monitor_common::{Act, Verdict};
 
 use super::{
     fields::{Field, Fields, Reader},
-    model::Mode,
-    problem::{Found, Problem, quote},
-    source::{Source, SourceFile},
-    written::{Agent, File, Line, List, Test},
+    model::{How, Mode, Trait},
+    near::nearest,
+    problem::{Found, Problem, enumerate, quote},
+    source::{At, Source, SourceFile},
+    written::{File, List, Test},
     yaml::{self, Kind, Node},
 };
 
@@ -18,12 +19,43 @@ use super::{
 pub(super) const MODES: [(&str, Mode); 2] =
     [("monitor", Mode::Monitor), ("enforce", Mode::Enforce)];
 /// The words of `expect:`.
-const EXPECTATIONS: [(&str, Verdict); 4] = [
+const EXPECTATIONS: [(&str, Verdict); 5] = [
     ("allow", Verdict::Allow),
     ("alert", Verdict::Alert),
+    ("ask", Verdict::Ask),
     ("deny", Verdict::Deny),
     ("kill", Verdict::Kill),
 ];
+/// The words of `how:` in a test.
+const HOWS: [(&str, How, Act); 6] = [
+    ("load", How::Load, Act::Exec),
+    ("rename", How::Rename, Act::Write),
+    ("link", How::Link, Act::Write),
+    ("unlink", How::Unlink, Act::Write),
+    ("truncate", How::Truncate, Act::Write),
+    ("chmod", How::Chmod, Act::Write),
+];
+/// The keys of a test.
+pub(super) const TEST: [&str; 15] = [
+    "name",
+    "agent",
+    "exec",
+    "read",
+    "write",
+    "connect",
+    "listen",
+    "privilege",
+    "exe",
+    "how",
+    "args",
+    "is",
+    "after",
+    "expect",
+    "rule",
+];
+/// The keys of a file.
+pub(super) const FILE: [&str; 7] =
+    ["version", "mode", "agents", "lists", "rules", "grants", "tests"];
 /// The one version of the format.
 const VERSION: &str = "1";
 
@@ -41,14 +73,13 @@ pub(super) fn parse(original: &SourceFile, source: &Source, file: u32, found: &m
 
 impl Reader<'_> {
     fn file(&mut self, document: Node) -> File {
-        let keys = ["version", "mode", "agents", "lists", "rules", "tests"];
         let mut file = File::default();
         if !self.is_known_version(&document) {
             // Whatever else seems wrong is so because the file means something else.
             self.found.torn = true;
             return file;
         }
-        let Some(mut fields) = self.fields(document, "a rule file", &keys) else {
+        let Some(mut fields) = self.fields(document, "a rule file", &FILE) else {
             self.found.torn = true;
             return file;
         };
@@ -65,6 +96,9 @@ impl Reader<'_> {
         }
         for node in fields.take("rules").and_then(|field| self.list(field)).into_iter().flatten() {
             self.rule(node, &mut file);
+        }
+        for node in fields.take("grants").and_then(|field| self.list(field)).into_iter().flatten() {
+            file.grants.extend(self.grant(node));
         }
         for node in fields.take("tests").and_then(|field| self.list(field)).into_iter().flatten() {
             file.tests.extend(self.test(node));
@@ -101,71 +135,6 @@ impl Reader<'_> {
         entries.unwrap_or_default()
     }
 
-    fn agent(&mut self, field: Field) -> Agent {
-        let before = self.found.len();
-        self.name(&field.key, "agent");
-        let mut agent = Agent { name: field.key, all: false, lines: Vec::new(), refused: false };
-        if let Some(mut fields) = self.fields(field.value, "an agent", &["any", "all"]) {
-            self.agent_lines(&mut fields, &mut agent);
-        }
-        agent.refused = self.found.len() > before;
-        agent
-    }
-
-    fn agent_lines(&mut self, fields: &mut Fields, agent: &mut Agent) {
-        let (any, all) = (fields.take("any"), fields.take("all"));
-        agent.all = all.is_some();
-        let lines = match (any, all) {
-            (Some(any), Some(all)) => {
-                let message = format!("agent {} has both `any` and `all`", quote(&agent.name.is));
-                let problem = Problem::new(all.key.span, message, "either this")
-                    .also(any.key.span, "or this")
-                    .help("make two agents, and a third with `any: [{ agent: … }, { agent: … }]`");
-                return self.add(problem);
-            }
-            (None, None) if fields.flawed => return,
-            (None, None) => {
-                let message = format!("agent {} has no signs", quote(&agent.name.is));
-                let problem = Problem::new(agent.name.span, message, "how is it recognised?");
-                return self.add(problem.help("give it `any:` or `all:` with a list of signs"));
-            }
-            (Some(lines), None) | (None, Some(lines)) => lines,
-        };
-        for node in self.list(lines).into_iter().flatten() {
-            agent.lines.extend(self.line(node));
-        }
-    }
-
-    fn line(&mut self, node: Node) -> Option<Line> {
-        let keys = ["exe", "cgroup", "user", "launched-as", "agent"];
-        let mut fields = self.fields(node, "a line of an agent", &keys)?;
-        let mut given = keys.iter().filter_map(|key| fields.take(key));
-        let Some(field) = given.next() else {
-            if !fields.flawed {
-                let label = "one of `exe`, `cgroup`, `user`, `launched-as` or `agent`, please";
-                self.add(Problem::new(fields.span, "a line of an agent without a sign", label));
-            }
-            return None;
-        };
-        if let Some(second) = given.next() {
-            let message = "a line of an agent has one sign only";
-            let problem = Problem::new(second.key.span, message, "a second sign")
-                .also(field.key.span, "the first");
-            self.add(problem.help("write one line each; under `all:` every line must hold"));
-            return None;
-        }
-        Some(match field.key.is.as_str() {
-            "user" => Line::User(self.texts_or_numbers(field)?),
-            "exe" => Line::Exe(self.text(field.value)?),
-            "cgroup" => Line::Cgroup(self.text(field.value)?),
-            "agent" => Line::Agent(self.text(field.value)?),
-            _ => {
-                let name = self.text(field.value)?;
-                self.name(&name, "agent").then_some(Line::LaunchedAs(name))?
-            }
-        })
-    }
-
     fn named_list(&mut self, field: Field) -> List {
         self.name(&field.key, "list");
         let name = field.key.clone();
@@ -173,11 +142,14 @@ impl Reader<'_> {
     }
 
     fn test(&mut self, node: Node) -> Option<Test> {
-        let keys = ["name", "agent", "exec", "read", "write", "connect", "exe", "expect", "rule"];
-        let mut fields = self.fields(node, "a test", &keys)?;
+        let mut fields = self.fields(node, "a test", &TEST)?;
         let name = fields.need("name", self.found).and_then(|field| self.text(field.value));
         let agent = fields.need("agent", self.found).and_then(|field| self.text(field.value));
-        let act = self.act(&mut fields, "a test");
+        let act = self.act(&mut fields, "a test", &[]);
+        let how = fields.take("how").map(|field| self.how(field, act.as_ref()));
+        let args = fields.take("args").map(|field| self.test_args(field, act.as_ref()));
+        let traits = fields.take("is").map(|field| self.traits(field, act.as_ref()));
+        let after = fields.take("after").map(|field| self.after(field));
         let object = act.and_then(|(act, field)| Some((act, self.text(field.value)?)));
         let exe = fields.take("exe").map(|field| self.text(field.value));
         let rule = fields.take("rule").map(|field| self.text(field.value));
@@ -185,12 +157,88 @@ impl Reader<'_> {
         let expect = expect.and_then(|field| self.word(field, &EXPECTATIONS));
         let (name, agent, (act, object), expect) = (name?, agent?, object?, expect?);
         // A text that was refused is not a text that was left out.
-        let (exe, rule) = (flip(exe)?, flip(rule)?);
-        Some(Test { name, agent, act, object, exe, expect, rule })
+        let (exe, rule, how) = (flip(exe)?, flip(rule)?, flip(how)?.unwrap_or_default());
+        let (args, traits, after) = (flip(args)?, flip(traits)?, flip(after)?);
+        let (args, traits) = (args.unwrap_or_default(), traits.unwrap_or_default());
+        let after = after.unwrap_or_default();
+        Some(Test { name, agent, act, object, exe, how, args, traits, after, expect, rule })
     }
 
-    /// The one act of a rule or a test.
-    pub(super) fn act(&mut self, fields: &mut Fields, what: &str) -> Option<(Act, Field)> {
+    fn how(&mut self, field: Field, act: Option<&(Act, Field)>) -> Option<How> {
+        let key = field.key.span;
+        let words: Vec<(&str, (How, Act))> =
+            HOWS.iter().map(|&(word, how, of)| (word, (how, of))).collect();
+        let At { is: (how, of), .. } = self.word(field, &words)?;
+        if let Some((act, object)) = act
+            && *act != of
+        {
+            let message = format!("`how` does not go with `{act}`", act = act.name());
+            let problem = Problem::new(key, message, format!("a way to do `{}`", of.name()));
+            self.add(problem.also(object.key.span, "the act"));
+            return None;
+        }
+        Some(how)
+    }
+
+    /// Whether the key of a test that tells of a program is in a test of `exec`.
+    fn of_exec(&mut self, field: &Field, act: Option<&(Act, Field)>) -> bool {
+        let other = act.filter(|(act, _)| *act != Act::Exec);
+        if let Some((act, object)) = other {
+            let message = format!("{} in a test of `{}`", quote(&field.key.is), act.name());
+            let problem = Problem::new(field.key.span, message, "this tells of a program start");
+            self.add(problem.also(object.key.span, "the act"));
+        }
+        other.is_none()
+    }
+
+    /// What a program is given, word by word: nothing has a meaning of its own here.
+    fn test_args(&mut self, field: Field, act: Option<&(Act, Field)>) -> Option<Vec<At<String>>> {
+        if !self.of_exec(&field, act) {
+            return None;
+        }
+        let nodes = self.list(field)?;
+        nodes.into_iter().map(|node| self.text_or_number(node)).collect()
+    }
+
+    fn traits(&mut self, field: Field, act: Option<&(Act, Field)>) -> Option<Vec<At<Trait>>> {
+        if !self.of_exec(&field, act) {
+            return None;
+        }
+        let words = Trait::WORDS.map(|(word, _)| word);
+        let mut traits = Vec::new();
+        for text in self.texts(field)? {
+            match Trait::WORDS.iter().find(|(word, _)| *word == text.is) {
+                Some(&(_, is)) => traits.push(At { is, span: text.span }),
+                None => {
+                    let message = format!("a program is never {}", quote(&text.is));
+                    let problem = Problem::new(text.span, message, "there is no such property");
+                    let may = format!("it may be {}", enumerate(&words));
+                    self.add(problem.meant(nearest(&text.is, words), Some(may)));
+                    return None;
+                }
+            }
+        }
+        Some(traits)
+    }
+
+    /// What the session did before.
+    fn after(&mut self, field: Field) -> Option<Vec<(Act, At<String>)>> {
+        let mut acts = Vec::new();
+        for node in self.list(field)? {
+            let mut fields = self.fields(node, "an earlier act", &ACTS)?;
+            let (act, field) = self.act(&mut fields, "an earlier act", &[])?;
+            acts.push((act, self.text(field.value)?));
+        }
+        Some(acts)
+    }
+
+    /// The one act of a rule or a test. `more` are other keys that would do in its place.
+    pub(super) fn act(
+        &mut self,
+        fields: &mut Fields,
+        what: &str,
+        more: &[&str],
+    ) -> Option<(Act, Field)> {
         let mut given =
             Act::ALL.into_iter().filter_map(|act| Some((act, fields.take(act.name())?)));
         let (act, field) = match (given.next(), given.next()) {
@@ -204,7 +252,8 @@ impl Reader<'_> {
             }
             (None, _) => {
                 if !fields.flawed {
-                    let label = "one of `exec`, `read`, `write` or `connect`, please";
+                    let known: Vec<&str> = ACTS.iter().chain(more).copied().collect();
+                    let label = format!("one of {}, please", enumerate(&known));
                     self.add(Problem::new(fields.span, format!("{what} without an act"), label));
                 }
                 return None;
@@ -214,7 +263,11 @@ impl Reader<'_> {
     }
 }
 
-fn flip<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+/// The words of acts.
+pub(super) const ACTS: [&str; Act::COUNT] =
+    ["exec", "read", "write", "connect", "listen", "privilege"];
+
+pub(super) fn flip<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
         None => Some(None),
         Some(None) => None,

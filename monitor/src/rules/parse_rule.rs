@@ -6,21 +6,71 @@ use monitor_common::{Act, Verdict};
 
 use super::{
     fields::{Field, Fields, Reader},
-    model::{Sense, Severity},
-    parse::MODES,
+    model::{Ask, By, Sense, Severity},
+    parse::{ACTS, MODES, flip},
     problem::{Problem, quote},
     source::At,
     vocabulary,
-    written::{Body, Exception, File, Rule},
+    written::{Before, Body, Exception, File, Grant, Item, Rule, Step},
     yaml::{Kind, Node},
 };
 
-const RULE: [&str; 14] = [
-    "id", "title", "agents", "exec", "read", "write", "connect", "action", "fallback", "severity",
-    "mode", "help", "runbook", "tags",
+/// The keys of a rule.
+pub(super) const RULE: [&str; 18] = [
+    "id",
+    "title",
+    "agents",
+    "exec",
+    "read",
+    "write",
+    "connect",
+    "listen",
+    "privilege",
+    "sequence",
+    "action",
+    "ask",
+    "fallback",
+    "severity",
+    "mode",
+    "help",
+    "runbook",
+    "tags",
 ];
-const ACTIONS: [(&str, Verdict); 3] =
-    [("alert", Verdict::Alert), ("deny", Verdict::Deny), ("kill", Verdict::Kill)];
+/// The keys of an act in a rule.
+pub(super) const BODY: [&str; 3] = ["only", "never", "except"];
+/// The keys of `ask:`.
+pub(super) const ASK: [&str; 5] = ["hold", "for", "then", "timeout", "via"];
+/// The keys of `sequence:`.
+pub(super) const SEQUENCE: [&str; 3] = ["within", "by", "steps"];
+/// The keys of an exception.
+pub(super) const EXCEPTION: [&str; 7] = ["path", "to", "at", "privilege", "exe", "reason", "until"];
+/// The keys of a program with arguments.
+pub(super) const PROGRAM: [&str; 2] = ["path", "args"];
+/// The keys of a grant.
+pub(super) const GRANT: [&str; 12] = [
+    "id",
+    "rule",
+    "agents",
+    "exec",
+    "read",
+    "write",
+    "connect",
+    "listen",
+    "privilege",
+    "until",
+    "reason",
+    "by",
+];
+const ACTIONS: [(&str, Verdict); 4] = [
+    ("alert", Verdict::Alert),
+    ("ask", Verdict::Ask),
+    ("deny", Verdict::Deny),
+    ("kill", Verdict::Kill),
+];
+const ANSWERS: [(&str, Verdict); 3] =
+    [("allow", Verdict::Allow), ("deny", Verdict::Deny), ("kill", Verdict::Kill)];
+const OWNERS: [(&str, By); 3] =
+    [("session", By::Session), ("process", By::Process), ("user", By::User)];
 const FALLBACKS: [(&str, Verdict); 2] = [("alert", Verdict::Alert), ("kill", Verdict::Kill)];
 const SEVERITIES: [(&str, Severity); 5] = [
     ("info", Severity::Info),
@@ -48,8 +98,9 @@ impl Reader<'_> {
     fn rule_fields(&mut self, fields: &mut Fields, id: Option<At<String>>) -> Option<Rule> {
         let title = fields.need("title", self.found).and_then(|field| self.text(field.value));
         let agents = fields.need("agents", self.found).and_then(|field| self.texts(field));
-        let body = self.act(fields, "a rule").and_then(|(act, field)| self.body(act, field.value));
+        let body = self.rule_body(fields);
         let action = fields.need("action", self.found).and_then(|field| self.word(field, &ACTIONS));
+        let ask = fields.take("ask").map(|field| self.ask(field, action.as_ref()));
         let fallback = self.fallback(fields, action.as_ref());
         let severity = fields.take("severity").and_then(|field| self.word(field, &SEVERITIES));
         let mode = fields.take("mode").and_then(|field| self.word(field, &MODES));
@@ -62,6 +113,7 @@ impl Reader<'_> {
             agents: agents?,
             body: body?,
             action: action?.is,
+            ask: ask.unwrap_or_default(),
             fallback,
             severity: severity.map_or(Severity::default(), |severity| severity.is),
             mode: mode.map(|mode| mode.is),
@@ -74,9 +126,9 @@ impl Reader<'_> {
     fn fallback(&mut self, fields: &mut Fields, action: Option<&At<Verdict>>) -> Option<Verdict> {
         let field = fields.take("fallback")?;
         if let Some(action) = action
-            && action.is != Verdict::Deny
+            && !matches!(action.is, Verdict::Deny | Verdict::Ask)
         {
-            let message = "`fallback` without `action: deny`";
+            let message = "`fallback` without `action: deny` or `ask`";
             let label = "nothing falls back on this";
             let why = format!("`{}` can be done on every host", action.is.name());
             self.add(Problem::new(field.key.span, message, label).also(action.span, why));
@@ -84,8 +136,109 @@ impl Reader<'_> {
         self.word(field, &FALLBACKS).map(|word| word.is)
     }
 
+    fn ask(&mut self, field: Field, action: Option<&At<Verdict>>) -> Ask {
+        if let Some(action) = action
+            && action.is != Verdict::Ask
+        {
+            let label = format!("`{}` asks nobody", action.is.name());
+            let problem =
+                Problem::new(field.key.span, "`ask` without `action: ask`", "who is asked?");
+            self.add(problem.also(action.span, label).help("write `action: ask`, or leave it out"));
+        }
+        let Some(mut fields) = self.fields(field.value, "`ask`", &ASK) else {
+            return Ask::default();
+        };
+        let mut length = |key| fields.take(key).and_then(|field| self.duration(field));
+        let (hold, lasts, timeout) = (length("hold"), length("for"), length("timeout"));
+        let then = fields.take("then").and_then(|field| self.word(field, &ANSWERS));
+        let via = fields.take("via").and_then(|field| self.text(field.value));
+        if let Some(via) = &via {
+            self.name(via, "sink");
+        }
+        Ask { hold, lasts, then: then.map(|word| word.is), timeout, via: via.map(|text| text.is) }
+    }
+
+    /// The act of a rule, or its sequence.
+    fn rule_body(&mut self, fields: &mut Fields) -> Option<Body> {
+        let Some(sequence) = fields.take("sequence") else {
+            let (act, field) = self.act(fields, "a rule", &["sequence"])?;
+            return self.body(act, field.value);
+        };
+        if let Some(act) = ACTS.iter().find_map(|act| fields.take(act)) {
+            let problem = Problem::new(act.key.span, "a rule has one act only", "a second act")
+                .also(sequence.key.span, "the sequence has its own");
+            self.add(problem.help("make it a step, or a rule of its own"));
+            return None;
+        }
+        self.sequence(sequence.value)
+    }
+
+    fn sequence(&mut self, node: Node) -> Option<Body> {
+        let mut fields = self.fields(node, "a sequence", &SEQUENCE)?;
+        let within = fields.need("within", self.found).and_then(|field| self.duration(field));
+        let by = fields.take("by").and_then(|field| self.word(field, &OWNERS));
+        let field = fields.need("steps", self.found)?;
+        let key = field.key.span;
+        let nodes = self.list(field)?;
+        let count = nodes.len();
+        let mut steps: Vec<Step> = nodes.into_iter().filter_map(|node| self.step(node)).collect();
+        if count == 1 {
+            let label = "a sequence has two at least";
+            let problem = Problem::new(key, "a sequence of one step", label);
+            self.add(problem.help("a single act is a rule with `only` or `never`"));
+        }
+        let (last, within) = (steps.pop()?, within?);
+        let by = by.map_or(By::default(), |by| by.is);
+        (steps.len() + 1 == count && count > 1).then_some(Body {
+            act: last.act,
+            sense: last.sense,
+            objects: last.objects,
+            exceptions: Vec::new(),
+            before: Some(Before { within, by, steps }),
+        })
+    }
+
+    fn step(&mut self, node: Node) -> Option<Step> {
+        let mut fields = self.fields(node, "a step", &ACTS)?;
+        let (act, field) = self.act(&mut fields, "a step", &[])?;
+        if matches!(field.value.kind, Kind::List(_)) {
+            return Some(Step { act, sense: Sense::Never, objects: self.objects(field)? });
+        }
+        let mut fields = self.fields(field.value, "the list of a step", &["not"])?;
+        let field = fields.need("not", self.found)?;
+        Some(Step { act, sense: Sense::Only, objects: self.objects(field)? })
+    }
+
+    /// Reads an entry of `grants:`.
+    pub(super) fn grant(&mut self, node: Node) -> Option<Grant> {
+        let mut fields = self.fields(node, "a grant", &GRANT)?;
+        let mut text = |reader: &mut Self, key| {
+            fields.need(key, reader.found).and_then(|field| reader.text(field.value))
+        };
+        let (id, rule) = (text(self, "id"), text(self, "rule"));
+        let (by, reason) = (text(self, "by"), text(self, "reason"));
+        let agents = fields.need("agents", self.found).and_then(|field| self.texts(field));
+        let until = fields.need("until", self.found).and_then(|field| self.moment(field));
+        let (act, field) = self.act(&mut fields, "a grant", &[])?;
+        let act = At { is: act, span: field.key.span };
+        let objects = self.objects(field);
+        if let Some(id) = &id {
+            self.name(id, "grant");
+        }
+        Some(Grant {
+            id: id?,
+            rule: rule?,
+            agents: agents?,
+            act,
+            objects: objects?,
+            until: until?,
+            reason: reason?.is,
+            by: by?.is,
+        })
+    }
+
     fn body(&mut self, act: Act, node: Node) -> Option<Body> {
-        let mut fields = self.fields(node, "an act", &["only", "never", "except"])?;
+        let mut fields = self.fields(node, "an act", &BODY)?;
         let (only, never) = (fields.take("only"), fields.take("never"));
         let (sense, field) = match (only, never) {
             (Some(only), None) => (Sense::Only, only),
@@ -112,33 +265,41 @@ impl Reader<'_> {
         for node in except.into_iter().flatten() {
             exceptions.extend(self.exception(act, node));
         }
-        Some(Body { act, sense, objects: objects?, exceptions })
+        Some(Body { act, sense, objects: objects?, exceptions, before: None })
     }
 
-    /// The texts of a list of objects. Items that are maps come with a later version.
-    pub(super) fn objects(&mut self, field: Field) -> Option<Vec<At<String>>> {
-        if let Kind::List(items) = &field.value.kind
-            && let Some(key) = items.iter().find_map(arguments)
-        {
-            let span = self.span(key);
-            let label = "this version rules programs, not their arguments";
-            let problem = Problem::new(span, "`args` is not supported yet", label);
-            self.add(problem.help("write the path or the name of the program alone"));
-            return None;
+    /// A list of objects, each once.
+    pub(super) fn objects(&mut self, field: Field) -> Option<Vec<Item>> {
+        let plain = |item: &Item| item.args.is_none();
+        self.distinct_by(field, Self::item, |item| plain(item).then_some(&item.text))
+    }
+
+    fn item(&mut self, node: Node) -> Option<Item> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            return self.text(node).map(|text| Item { text, args: None });
         }
-        self.texts(field)
+        let mut fields = self.fields(node, "a program with arguments", &PROGRAM)?;
+        let text = fields.need("path", self.found).and_then(|field| self.text(field.value));
+        let args = fields.need("args", self.found).and_then(|field| self.words(field));
+        Some(Item { text: text?, args: Some(args?) })
     }
 
     fn exception(&mut self, act: Act, node: Node) -> Option<Exception> {
-        let (key, other) = if act == Act::Connect { ("to", "path") } else { ("path", "to") };
-        let keys = ["path", "to", "exe", "reason"];
-        let mut fields = self.fields(node, "an exception", &keys)?;
+        let key = match act {
+            Act::Exec | Act::Read | Act::Write => "path",
+            Act::Connect => "to",
+            Act::Listen => "at",
+            Act::Privilege => "privilege",
+        };
+        let mut fields = self.fields(node, "an exception", &EXCEPTION)?;
         let span = fields.span;
-        if let Some(field) = fields.take(other) {
-            let message = format!("an exception of {} has no `{other}`", quote(act.name()));
-            let problem = Problem::new(field.key.span, message, format!("`{key}`, please"));
-            self.add(problem);
-            fields.flawed = true;
+        for other in ["path", "to", "at", "privilege"].into_iter().filter(|other| *other != key) {
+            if let Some(field) = fields.take(other) {
+                let message = format!("an exception of {} has no `{other}`", quote(act.name()));
+                let problem = Problem::new(field.key.span, message, format!("`{key}`, please"));
+                self.add(problem);
+                fields.flawed = true;
+            }
         }
         let objects = fields.need(key, self.found).and_then(|field| self.objects(field));
         let exe = match fields.take("exe") {
@@ -152,8 +313,10 @@ impl Reader<'_> {
             Some(field) => self.objects(field),
             None => Some(Vec::new()),
         };
+        let until = fields.take("until").map(|field| self.moment(field));
         let reason = fields.need("reason", self.found).and_then(|field| self.prose(field.value));
-        Some(Exception { objects: objects?, exe: exe?, reason: reason?, span })
+        let (objects, exe, until) = (objects?, exe?, flip(until)?);
+        Some(Exception { objects, exe, reason: reason?, until, span })
     }
 
     fn tags(&mut self, node: Node) -> Vec<(String, Vec<String>)> {
@@ -171,11 +334,4 @@ impl Reader<'_> {
         }
         tags
     }
-}
-
-/// The key `args` of an item that is a map.
-fn arguments(item: &Node) -> Option<&Node> {
-    let Kind::Map(pairs) = &item.kind else { return None };
-    let is_args = |key: &&Node| matches!(&key.kind, Kind::Text(key) if key == "args");
-    pairs.iter().map(|(key, _)| key).find(is_args)
 }

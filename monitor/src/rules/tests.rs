@@ -10,6 +10,9 @@ use super::{
     *,
 };
 
+/// 2026-11-22, noon.
+const NOW: model::Moment = model::Moment::constant(1_795_348_800, 0);
+
 const AGENTS: &str = "version: 1
 mode: enforce
 agents:
@@ -33,11 +36,11 @@ fn users() -> Users {
 }
 
 fn good(text: &str) -> RuleSet {
-    load(&[file("a.yaml", text)], &users()).unwrap_or_else(|problems| panic!("{problems}"))
+    load(&[file("a.yaml", text)], &users(), NOW).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn bad(files: &[SourceFile]) -> Vec<String> {
-    let problems = load(files, &users()).expect_err("there is a mistake");
+    let problems = load(files, &users(), NOW).expect_err("there is a mistake");
     problems.iter().map(|(place, problem)| format!("{place}: {}", problem.message)).collect()
 }
 
@@ -51,7 +54,16 @@ fn ruled(rules: &[String]) -> RuleSet {
 
 fn on(rules: &RuleSet, tier: Tier, act: Act, object: &Object, exe: Option<&str>) -> Ruling {
     let exe = exe.map(str::as_bytes);
-    evaluate(rules, &tier, &Homes::default(), &Attempt { agents: &[0], act, object, exe })
+    evaluate(
+        rules,
+        &tier,
+        &Homes::default(),
+        &Attempt { exe, ..Attempt::new(&[0], act, object, NOW) },
+    )
+}
+
+fn read(object: &Object) -> Attempt<'_> {
+    Attempt::new(&[0], Act::Read, object, NOW)
 }
 
 fn path(text: &str) -> Object {
@@ -61,10 +73,11 @@ fn path(text: &str) -> Object {
 #[test]
 fn the_starter_rules_load_and_their_tests_pass() {
     let files = STARTER.map(|(name, text)| file(name, text));
-    let rules = load(&files, &Users::default()).unwrap_or_else(|problems| panic!("{problems}"));
+    let rules =
+        load(&files, &Users::default(), NOW).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!((rules.files, rules.agents.len()), (3, 8));
     assert!(rules.rules.iter().all(|rule| rule.mode == model::Mode::Monitor), "nothing is refused");
-    let outcomes = examples::run(&rules);
+    let outcomes = examples::run(&rules, NOW);
     assert!(outcomes.len() >= 30);
     for outcome in &outcomes {
         assert!(outcome.passed, "{}: {outcome:?}", rules.tests[outcome.test].name);
@@ -80,9 +93,9 @@ fn the_page_about_the_language_is_true() {
     let page = include_str!("../../../rules/README.md");
     let text = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let users = Users([("svc-worker".to_owned(), 1200)].into());
-    let rules =
-        load(&[file("README.md", text)], &users).unwrap_or_else(|problems| panic!("{problems}"));
-    assert!(examples::run(&rules).iter().all(|outcome| outcome.passed));
+    let rules = load(&[file("README.md", text)], &users, NOW)
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(examples::run(&rules, NOW).iter().all(|outcome| outcome.passed));
 }
 
 #[test]
@@ -96,7 +109,8 @@ fn a_test_that_expects_something_else_fails() {
   - { name: good, agent: one, read: /x, expect: deny, rule: r }
 ";
     let rules = good(&format!("{AGENTS}rules:\n{body}{other}{tests}"));
-    let passed: Vec<bool> = examples::run(&rules).iter().map(|outcome| outcome.passed).collect();
+    let passed: Vec<bool> =
+        examples::run(&rules, NOW).iter().map(|outcome| outcome.passed).collect();
     assert_eq!(passed, [false, false, false, true]);
 }
 
@@ -175,7 +189,7 @@ fn names_and_ids_are_unique_over_all_files() {
         "version: 1\nlists: {{ l: [/y] }}\nrules:\n{}",
         rule("r", "two", "exec: { never: [nc] }", "action: deny")
     );
-    let problems = load(&[file("a.yaml", one), file("b.yaml", two)], &users()).unwrap_err();
+    let problems = load(&[file("a.yaml", one), file("b.yaml", two)], &users(), NOW).unwrap_err();
     assert_eq!(problems.len(), 2);
     let text = problems.render(false);
     assert!(
@@ -245,7 +259,7 @@ fn a_flood_of_problems_is_counted_and_cut() {
     let rule =
         rule("r", "one", &format!("read: {{ never: [{}] }}", items.join(",")), "action: deny");
     let problems =
-        load(&[file("a.yaml", format!("{AGENTS}rules:\n{rule}"))], &users()).unwrap_err();
+        load(&[file("a.yaml", format!("{AGENTS}rules:\n{rule}"))], &users(), NOW).unwrap_err();
     assert_eq!(problems.len(), 300);
     let text = problems.render(true);
     assert!(
@@ -257,7 +271,7 @@ fn a_flood_of_problems_is_counted_and_cut() {
 #[test]
 fn colour_is_asked_for_and_nothing_steers_the_terminal() {
     let text = "version: 1\nlists:\n  \"\\e[31m\": [/x]\n";
-    let problems = load(&[file("\x1b[2J.yaml", text)], &users()).unwrap_err();
+    let problems = load(&[file("\x1b[2J.yaml", text)], &users(), NOW).unwrap_err();
     assert!(!problems.render(false).contains('\x1b'), "{:?}", problems.render(false));
     assert!(problems.render(true).contains("\x1b["));
     assert!(!problems.render(true).contains("\x1b[2J"));
@@ -288,7 +302,8 @@ fn only_is_hit_by_everything_else_and_never_by_what_is_listed() {
     assert_eq!(done(Act::Read, "/k/a"), Verdict::Deny);
     assert_eq!(done(Act::Read, "/j/a"), Verdict::Allow);
     assert_eq!(done(Act::Write, "/k/a"), Verdict::Allow, "another act");
-    let other = Attempt { agents: &[1], act: Act::Read, object: &path("/k/a"), exe: None };
+    let object = path("/k/a");
+    let other = Attempt::new(&[1], Act::Read, &object, NOW);
     let ruling = evaluate(&rules, &Tier::PREVENT, &Homes::default(), &other);
     assert_eq!((ruling.rule, ruling.done), (None, Verdict::Allow), "another agent");
     let nested = Attempt { agents: &[1, 0], ..other };
@@ -316,7 +331,10 @@ fn an_unknown_object_hits_every_rule_and_no_exception() {
     for rules in [never, only] {
         let ruling = on(&rules, Tier::PREVENT, Act::Read, &Object::Unknown, None);
         assert_eq!(ruling, Ruling { rule: Some(0), asked: Verdict::Deny, done: Verdict::Deny });
-        assert_eq!(explain_match(&rules.rules[0], &Homes::default(), &Object::Unknown), None);
+        assert_eq!(
+            explain_match(&rules.rules[0], &Homes::default(), &read(&Object::Unknown)),
+            None
+        );
     }
 }
 
@@ -362,11 +380,11 @@ fn a_match_is_explained_by_the_item_and_its_list() {
     let rules = good(&format!("{AGENTS}{lists}rules:\n{one}{two}"));
     let homes = Homes::default();
     let object = path("/home/ana/.ssh/id_rsa");
-    let matched = explain_match(&rules.rules[0], &homes, &object).unwrap();
+    let matched = explain_match(&rules.rules[0], &homes, &read(&object)).unwrap();
     assert_eq!((matched.text, matched.list), ("~/.ssh/id_*", Some("keys")));
     assert_eq!(matched.place.line, 8);
-    assert_eq!(explain_match(&rules.rules[0], &homes, &path("/y")), None);
-    assert_eq!(explain_match(&rules.rules[1], &homes, &object), None);
+    assert_eq!(explain_match(&rules.rules[0], &homes, &read(&path("/y"))), None);
+    assert_eq!(explain_match(&rules.rules[1], &homes, &read(&object)), None);
 }
 
 /// What may be put into a rule file by mistake or malice.
@@ -422,7 +440,7 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text in mutated(), other in prop::collection::vec(any::<u8>(), 0..200)) {
         let files = [file("a.yaml", text), file("b.yaml", other)];
-        let problems = load(&files, &users()).expect_err("the second file is no rule file");
+        let problems = load(&files, &users(), NOW).expect_err("the second file is no rule file");
         let rendered = problems.render(false);
         prop_assert!(rendered.ends_with("Nothing was loaded."));
         prop_assert!(!rendered.chars().any(|letter| letter.is_control() && letter != '\n'));
@@ -431,8 +449,8 @@ proptest! {
 
     #[test]
     fn what_loads_can_be_asked(text in mutated()) {
-        if let Ok(rules) = load(&[file("a.yaml", text)], &users()) {
-            prop_assert_eq!(examples::run(&rules).len(), rules.tests.len());
+        if let Ok(rules) = load(&[file("a.yaml", text)], &users(), NOW) {
+            prop_assert_eq!(examples::run(&rules, NOW).len(), rules.tests.len());
             prop_assert!(rules.rules.iter().all(|rule| !rule.objects.is_empty()));
             let known = |agent: &usize| *agent < rules.agents.len();
             prop_assert!(rules.rules.iter().all(|rule| rule.agents.iter().all(known)));
@@ -462,30 +480,5 @@ proptest! {
         let turn = turn.index(texts.len());
         texts.rotate_left(turn);
         prop_assert_eq!(all, verdict(&texts));
-    }
-
-    #[test]
-    fn any_text_is_a_destination_or_is_not(text in "[0-9a-f:./*\\[\\]udptcplohs@-]{0,24}") {
-        for parsed in destination::parse(&text, destination::Suffix::default()).into_iter().flatten() {
-            prop_assert_eq!(parsed.net.trunc(), parsed.net);
-            prop_assert_ne!(parsed.port, Some(0));
-        }
-        if let Ok(Object::Peer { port, .. }) = destination::parse_peer(&text) {
-            prop_assert_ne!(port, 0);
-        }
-    }
-
-    #[test]
-    fn ipv4_is_one_thing_however_it_is_spelt(bits in any::<u32>(), port in 1_u16..) {
-        let v4 = std::net::Ipv4Addr::from(bits);
-        let plain = destination::parse(&format!("{v4}:{port}"), destination::Suffix::default());
-        let mapped = format!("[{}]:{port}", v4.to_ipv6_mapped());
-        let mapped = destination::parse(&mapped, destination::Suffix::default());
-        if let (Ok(plain), Ok(mapped)) = (&plain, &mapped) {
-            prop_assert_eq!(plain, mapped);
-            prop_assert!(plain[0].covers(v4.to_ipv6_mapped(), port, 6));
-        }
-        prop_assert_eq!(plain.is_err(), v4.is_unspecified());
-        prop_assert_eq!(mapped.is_err(), v4.is_unspecified());
     }
 }

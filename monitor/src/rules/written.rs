@@ -6,7 +6,7 @@
 use monitor_common::{Act, Verdict};
 
 use super::{
-    model::{Mode, Sense, Severity},
+    model::{Ask, By, How, Mode, Moment, Sense, Severity, Trait},
     source::{At, Span},
 };
 
@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) agents: Vec<Agent>,
     pub(super) lists: Vec<List>,
     pub(super) rules: Vec<Rule>,
+    pub(super) grants: Vec<Grant>,
     /// Ids of rules that were refused: a test that names one has no problem of its own.
     pub(super) refused: Vec<At<String>>,
     pub(super) tests: Vec<Test>,
@@ -37,17 +38,40 @@ pub(super) struct Agent {
 #[derive(Debug)]
 pub(super) enum Line {
     Exe(At<String>),
+    Script(At<String>),
+    Args(Vec<At<String>>),
+    Unit(At<String>),
     Cgroup(At<String>),
+    Container(ContainerKey, At<String>),
     User(Vec<At<String>>),
+    Env(Vec<At<String>>),
     LaunchedAs(At<String>),
     Agent(At<String>),
+}
+
+/// What is said of a container.
+#[derive(Debug)]
+pub(super) enum ContainerKey {
+    Id,
+    Image,
+    Name,
+    Label(String),
 }
 
 /// An entry of `lists:`.
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) name: At<String>,
-    pub(super) items: Vec<At<String>>,
+    pub(super) items: Vec<Item>,
+}
+
+/// An entry of a list of objects.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// The text, or the `path` of a program with arguments.
+    pub(super) text: At<String>,
+    /// The arguments, where there is `args`.
+    pub(super) args: Option<Vec<At<String>>>,
 }
 
 /// An entry of `rules:`.
@@ -58,6 +82,7 @@ pub(super) struct Rule {
     pub(super) agents: Vec<At<String>>,
     pub(super) body: Body,
     pub(super) action: Verdict,
+    pub(super) ask: Ask,
     pub(super) fallback: Option<Verdict>,
     pub(super) severity: Severity,
     pub(super) mode: Option<Mode>,
@@ -66,22 +91,54 @@ pub(super) struct Rule {
     pub(super) tags: Vec<(String, Vec<String>)>,
 }
 
-/// The value of `exec:`, `read:`, `write:` or `connect:` in a rule.
+/// The value of the act in a rule.
 #[derive(Debug)]
 pub(super) struct Body {
+    /// The act; of a sequence, that of its last step.
     pub(super) act: Act,
     pub(super) sense: Sense,
-    pub(super) objects: Vec<At<String>>,
+    pub(super) objects: Vec<Item>,
     pub(super) exceptions: Vec<Exception>,
+    pub(super) before: Option<Before>,
+}
+
+/// A sequence without its last step.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) within: u64,
+    pub(super) by: By,
+    pub(super) steps: Vec<Step>,
+}
+
+/// An entry of `steps:`.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) act: Act,
+    pub(super) sense: Sense,
+    pub(super) objects: Vec<Item>,
 }
 
 /// An entry of `except:`.
 #[derive(Debug)]
 pub(super) struct Exception {
-    pub(super) objects: Vec<At<String>>,
-    pub(super) exe: Vec<At<String>>,
+    pub(super) objects: Vec<Item>,
+    pub(super) exe: Vec<Item>,
     pub(super) reason: String,
+    pub(super) until: Option<At<Moment>>,
     pub(super) span: Span,
+}
+
+/// An entry of `grants:`.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) id: At<String>,
+    pub(super) rule: At<String>,
+    pub(super) agents: Vec<At<String>>,
+    pub(super) act: At<Act>,
+    pub(super) objects: Vec<Item>,
+    pub(super) until: At<Moment>,
+    pub(super) reason: String,
+    pub(super) by: String,
 }
 
 /// An entry of `tests:`.
@@ -92,6 +149,10 @@ pub(super) struct Test {
     pub(super) act: Act,
     pub(super) object: At<String>,
     pub(super) exe: Option<At<String>>,
+    pub(super) how: How,
+    pub(super) args: Vec<At<String>>,
+    pub(super) traits: Vec<At<Trait>>,
+    pub(super) after: Vec<(Act, At<String>)>,
     pub(super) expect: At<Verdict>,
     pub(super) rule: Option<At<String>>,
 }

@@ -12,6 +12,7 @@ use monitor::{
         evaluate::Tier,
         glob::Homes,
         load,
+        model::Moment,
     },
 };
 
@@ -30,7 +31,8 @@ rules:
 fn main() -> anyhow::Result<()> {
     const SECRET: u64 = 0x5eed;
     let file = SourceFile { name: "nothing.yaml".to_owned(), text: RULES.into() };
-    let rules = load(&[file], &Users::default()).map_err(|found| anyhow!(found.render(false)))?;
+    let rules = load(&[file], &Users::default(), Moment::now())
+        .map_err(|found| anyhow!(found.render(false)))?;
     let ground = Ground {
         secret: SECRET,
         homes: &Homes(Vec::new()),

@@ -6,6 +6,7 @@ use std::{
     net::Ipv6Addr,
 };
 
+use ipnet::Ipv6Net;
 use monitor_common::plan::{Bits, Space, header_flag, literal_flag};
 
 use super::{
@@ -15,8 +16,9 @@ use super::{
 };
 use crate::rules::{
     glob::{Anchor, Glob, HOME, Homes},
-    model::{Destination, Item, Objects, Place, Sign},
+    model::{Destination, Item, Objects, Place, Program, Sign, To},
     plan::{Bit, add},
+    reach::Need,
 };
 
 /// Everything that is looked up.
@@ -79,12 +81,33 @@ impl<'a> Gathered<'a> {
     pub(super) fn objects(&mut self, objects: &'a Objects, bit: Bit) {
         match objects {
             Objects::Paths(items) => self.globs(items, bit),
+            Objects::Programs(items) => {
+                for Item { is, place, .. } in items {
+                    match is {
+                        Program::File(glob) => self.glob(glob, Tree::Files, By { bit, place }),
+                        Program::With(..) => self.unseen(place, Need::Arguments),
+                        Program::Is(_) => self.unseen(place, Need::Traits),
+                    }
+                }
+            }
             Objects::Destinations(items) => {
-                items
-                    .iter()
-                    .for_each(|item| self.destination(&item.is, By { bit, place: &item.place }));
+                for Item { is, place, .. } in items {
+                    match is.to {
+                        To::Net(net) => self.destination(net, is, By { bit, place }),
+                        To::Host(_) => self.unseen(place, Need::HostNames),
+                        To::Socket(_) | To::Abstract(_) => self.unseen(place, Need::UnixSockets),
+                    }
+                }
+            }
+            Objects::Privileges(items) => {
+                items.iter().for_each(|item| self.unseen(&item.place, Need::Privileges));
             }
         }
+    }
+
+    /// Refuses what [`crate::rules::reach`] should have left out.
+    fn unseen(&mut self, place: &Place, need: Need) {
+        self.refusals.add(place, need.to_string(), "leave this out");
     }
 
     /// Adds the paths of a list.
@@ -110,6 +133,11 @@ impl<'a> Gathered<'a> {
                     self.refusals.exceeded(Limit::Users, by.place);
                 }
             }
+            Sign::Stranger(_)
+            | Sign::Script(_)
+            | Sign::Args(_)
+            | Sign::Env(..)
+            | Sign::Container(..) => self.unseen(by.place, Need::WeakSigns),
         }
     }
 
@@ -150,7 +178,7 @@ impl<'a> Gathered<'a> {
         self.literals.entry(key).or_insert_with(|| Spelt::new(Some(place)))
     }
 
-    fn destination(&mut self, destination: &Destination, by: By<'a>) {
+    fn destination(&mut self, net: Ipv6Net, destination: &Destination, by: By<'a>) {
         if destination.port == Some(0) {
             let help = "leave the port out if any is meant";
             return self.refusals.add(by.place, "port 0 is no port", help);
@@ -163,7 +191,7 @@ impl<'a> Gathered<'a> {
             (_, 0) => header_flag::PROTOCOL,
             (_, _) => header_flag::PROTOCOL_PORT,
         };
-        let net = destination.net.trunc();
+        let net = net.trunc();
         let networks = self.destinations.entry((protocol, port)).or_default();
         let before = networks.len();
         let key = (net.addr(), net.prefix_len());

@@ -9,8 +9,8 @@ use crate::rules::{
     evaluate::Tier,
     glob::{Glob, Homes},
     model::{
-        Agent, Destination, Exception, Item, Mode, Objects, Place, Protocol, Rule, RuleSet, Sense,
-        Severity, Sign,
+        Agent, Ask, Destination, Exception, Item, Mode, Objects, Place, Protocol, Rule, RuleSet,
+        Sense, Severity, Sign, To,
     },
     plan::KernelPlan,
 };
@@ -54,7 +54,7 @@ pub(super) fn destinations(texts: &[&str]) -> Objects {
         let port = words.next().filter(|&port| port != "*").map(|port| port.parse().unwrap());
         let protocol =
             words.next().map(|name| if name == "tcp" { Protocol::Tcp } else { Protocol::Udp });
-        vec![Destination { net, port, protocol }]
+        vec![Destination { to: To::Net(net), port, protocol }]
     }))
 }
 
@@ -67,7 +67,9 @@ pub(super) fn rule(id: &str, act: Act, sense: Sense, objects: Objects) -> Rule {
         sense,
         objects,
         exceptions: vec![],
+        before: None,
         action: Verdict::Deny,
+        ask: Ask::default(),
         fallback: Verdict::Alert,
         mode: Mode::Enforce,
         severity: Severity::Medium,
@@ -79,7 +81,14 @@ pub(super) fn rule(id: &str, act: Act, sense: Sense, objects: Objects) -> Rule {
 }
 
 pub(super) fn exception(objects: Objects, exe: &[&str]) -> Exception {
-    Exception { objects, exe: globs(exe), reason: "test".to_owned(), place: place(1) }
+    Exception {
+        objects,
+        exe: globs(exe),
+        reason: "test".to_owned(),
+        until: None,
+        grant: None,
+        place: place(1),
+    }
 }
 
 pub(super) fn agent(name: &str, clauses: Vec<Vec<Sign>>) -> Agent {

@@ -1,0 +1,258 @@
+//! Objects: what acts are done to, and what rules can say of it.
+//!
+//! Part of [`super`]. [`Object`] is one act's; [`Program`], [`Destination`] and [`Privilege`] are the items of
+//! lists that objects are compared with. Paths are compared with a [`Glob`] alone.
+
+use std::{fmt, net::Ipv6Addr};
+
+use ipnet::Ipv6Net;
+
+use crate::rules::{
+    glob::{Glob, Homes},
+    host_name::HostPattern,
+    words::{TextGlob, Words},
+};
+
+/// The object of one act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// A path from the root, as the kernel resolved it.
+    Path(Vec<u8>),
+    /// A peer, or of listen the own address; IPv4 in its mapped form.
+    Peer {
+        /// The address.
+        address: Ipv6Addr,
+        /// The port.
+        port: u16,
+        /// An `IPPROTO_*` number.
+        protocol: u16,
+    },
+    /// A peer by the name that it was looked up by.
+    Host {
+        /// Lower case, without a dot at the end.
+        name: String,
+        /// The port.
+        port: u16,
+        /// An `IPPROTO_*` number.
+        protocol: u16,
+    },
+    /// A UNIX socket: its path, or `@` and its abstract name.
+    Socket(Vec<u8>),
+    /// A right.
+    Privilege(Privilege),
+    /// The kernel could not tell: it matches every `never` list, no `only` list and no exception.
+    Unknown,
+}
+
+/// In what way an act is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum How {
+    /// The usual one: a program is started, a file is opened, a socket connected.
+    #[default]
+    Usual,
+    /// Of exec: code is mapped executable, as a library is, or a program by the dynamic loader.
+    Load,
+    /// Of write: the name is given to another file, or taken away.
+    Rename,
+    /// Of write: the file gets another name.
+    Link,
+    /// Of write: the name is taken away.
+    Unlink,
+    /// Of write: the file is cut.
+    Truncate,
+    /// Of write: its mode, owner or attributes are changed.
+    Chmod,
+}
+
+/// An item of an exec list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// Every start of this file.
+    File(Glob),
+    /// Those with these arguments.
+    With(Glob, Words),
+    /// Every start of a program that is so.
+    Is(Trait),
+}
+
+impl Program {
+    /// Whether the start of a program is one of those meant.
+    #[must_use]
+    pub fn matches(&self, path: &[u8], args: &[Vec<u8>], traits: Traits, homes: &Homes) -> bool {
+        match self {
+            Self::File(glob) => glob.matches(path, homes),
+            Self::With(glob, words) => glob.matches(path, homes) && words.match_all(args),
+            Self::Is(one) => traits.has(*one),
+        }
+    }
+}
+
+/// What can be special about a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Trait {
+    /// It is memory and never had a name (`memfd_create`).
+    Memfd,
+    /// Its file has no name any more.
+    Deleted,
+    /// Its set-user-id or set-group-id bit is set.
+    Setuid,
+    /// Somebody else than root may write the file, or its directory.
+    Writable,
+}
+
+impl Trait {
+    /// The words that rules use.
+    pub const WORDS: [(&'static str, Self); 4] = [
+        ("memfd", Self::Memfd),
+        ("deleted", Self::Deleted),
+        ("setuid", Self::Setuid),
+        ("writable", Self::Writable),
+    ];
+
+    /// The word that rules use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
+/// A set of [`Trait`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Traits(u8);
+
+impl Traits {
+    /// Nothing special.
+    pub const NONE: Self = Self(0);
+
+    /// Whether one is in the set.
+    #[must_use]
+    pub const fn has(self, one: Trait) -> bool {
+        self.0 >> one as u8 & 1 == 1
+    }
+
+    /// The set and one more.
+    #[must_use]
+    pub const fn with(self, one: Trait) -> Self {
+        Self(self.0 | 1 << one as u8)
+    }
+}
+
+/// Where a connection may go: a place, and maybe one port and one protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// The place.
+    pub to: To,
+    /// The port, none for any.
+    pub port: Option<u16>,
+    /// The protocol, none for any.
+    pub protocol: Option<Protocol>,
+}
+
+/// The place of a [`Destination`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum To {
+    /// A range of addresses. IPv4 is held in its mapped form, `::ffff:0:0/96`.
+    Net(Ipv6Net),
+    /// Hosts by name.
+    Host(HostPattern),
+    /// UNIX sockets by the path that they are bound to.
+    Socket(Glob),
+    /// UNIX sockets by their abstract name, without the `@`.
+    Abstract(TextGlob),
+}
+
+impl Destination {
+    /// A range of addresses, any port.
+    #[must_use]
+    pub const fn net(net: Ipv6Net) -> Self {
+        Self { to: To::Net(net), port: None, protocol: None }
+    }
+
+    /// Whether an object lies there.
+    #[must_use]
+    pub fn covers(&self, object: &Object, homes: &Homes) -> bool {
+        match (&self.to, object) {
+            (To::Net(net), Object::Peer { address, port, protocol }) => {
+                net.contains(address) && self.is_at(*port, *protocol)
+            }
+            // Every address, and so every name.
+            (To::Net(net), Object::Host { port, protocol, .. }) => {
+                net.prefix_len() == 0 && self.is_at(*port, *protocol)
+            }
+            (To::Host(pattern), Object::Host { name, port, protocol }) => {
+                pattern.matches(name) && self.is_at(*port, *protocol)
+            }
+            (To::Socket(glob), Object::Socket(path)) => glob.matches(path, homes),
+            (To::Abstract(glob), Object::Socket(name)) => {
+                name.strip_prefix(b"@").is_some_and(|name| glob.matches(name))
+            }
+            _ => false,
+        }
+    }
+
+    fn is_at(&self, port: u16, protocol: u16) -> bool {
+        self.port.is_none_or(|wanted| wanted == port)
+            && self.protocol.is_none_or(|wanted| wanted as u16 == carrier(protocol))
+    }
+}
+
+/// MPTCP (262) is TCP to whoever writes a rule, and on the wire.
+const fn carrier(protocol: u16) -> u16 {
+    if protocol == 262 { Protocol::Tcp as u16 } else { protocol }
+}
+
+/// A transport protocol that has ports, by its `IPPROTO_*` number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// 6
+    Tcp = 6,
+    /// 17
+    Udp = 17,
+}
+
+/// A right that reaches beyond the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Privilege {
+    /// Another user or group is taken on.
+    Setuid,
+    /// Capabilities are added.
+    Capabilities,
+    /// Another process is read, written or steered.
+    Ptrace,
+    /// File systems are mounted, moved or taken off.
+    Mount,
+    /// Namespaces are made or entered.
+    Namespaces,
+    /// Programs or maps of the kernel are made.
+    Bpf,
+    /// A kernel module is loaded, or another kernel.
+    Module,
+    /// An `io_uring` is set up.
+    IoUring,
+}
+
+impl Privilege {
+    /// The words that rules use.
+    pub const WORDS: [(&'static str, Self); 8] = [
+        ("setuid", Self::Setuid),
+        ("capabilities", Self::Capabilities),
+        ("ptrace", Self::Ptrace),
+        ("mount", Self::Mount),
+        ("namespaces", Self::Namespaces),
+        ("bpf", Self::Bpf),
+        ("module", Self::Module),
+        ("io_uring", Self::IoUring),
+    ];
+
+    /// The word that rules use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
+impl fmt::Display for Privilege {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

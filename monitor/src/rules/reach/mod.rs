@@ -1,0 +1,244 @@
+//! Reach: what of a rule set the kernel half can do, and what it cannot.
+//!
+//! Between [`super::model`] and [`super::compile`]. [`within`] makes the rule set that the plan is compiled from:
+//! what the hooks cannot see is left out of it, each time with a [`Shortfall`] that says so. A rule is left out
+//! as a whole where leaving out a part would stop what it allows.
+
+use std::{collections::BTreeMap, fmt};
+
+use monitor_common::Act;
+
+use super::model::{
+    AgentIndex, Exception, Item, Moment, Objects, Place, Program, Rule, RuleSet, Sense, Sign, To,
+};
+
+/// The part of a rule set that the kernel half can do.
+#[derive(Clone, Debug, Default)]
+pub struct Within {
+    /// That part. Agents have their indexes; rules that were granted to some of their agents are several.
+    pub rules: RuleSet,
+    /// What is missing.
+    pub shortfalls: Vec<Shortfall>,
+    /// When the next exception ends: then this is not true any more.
+    pub until: Option<Moment>,
+}
+
+/// Something that the rules ask for and that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// Where it was written.
+    pub place: Place,
+    /// The rule or the agent.
+    pub of: String,
+    /// What the kernel half would have to know.
+    pub need: Need,
+    /// What was left out.
+    pub lost: Lost,
+}
+
+/// What was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The rule.
+    Rule,
+    /// These items of it.
+    Items(Vec<String>),
+    /// Ways to recognise the agent; whether it has no others.
+    Signs {
+        /// It is known only when `driftwatch run` starts it.
+        all: bool,
+    },
+}
+
+/// What the kernel half would have to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Which address has which name.
+    HostNames,
+    /// UNIX sockets.
+    UnixSockets,
+    /// The arguments of a program.
+    Arguments,
+    /// What is special about a program.
+    Traits,
+    /// Sockets that are listened on.
+    Listening,
+    /// The use of rights.
+    Privileges,
+    /// What happened before.
+    Sequences,
+    /// What a process says of itself, or a container engine of a container.
+    WeakSigns,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HostNames => "host names are not known to the hooks",
+            Self::UnixSockets => "no hook sees UNIX sockets",
+            Self::Arguments => "the hooks do not compare arguments",
+            Self::Traits => "the hooks do not look for memfd, deleted, setuid or writable",
+            Self::Listening => "no hook sees what is listened on",
+            Self::Privileges => "no hook sees privileges",
+            Self::Sequences => "the hooks do not remember earlier steps",
+            Self::WeakSigns => {
+                "script, args, env and what an engine says of a container are not known to the hooks"
+            }
+        })
+    }
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of, need, .. } = self;
+        match &self.lost {
+            Lost::Rule => write!(f, "rule `{of}` is not enforced here: {need}"),
+            Lost::Items(items) => {
+                write!(f, "rule `{of}` is enforced without {}: {need}", items.join(", "))
+            }
+            Lost::Signs { all: true } => {
+                write!(f, "agent `{of}` is known only if `driftwatch run` starts it: {need}")
+            }
+            Lost::Signs { all: false } => {
+                write!(f, "agent `{of}` is not recognised by all of its signs: {need}")
+            }
+        }
+    }
+}
+
+/// What of `rules` the kernel half can do at the moment `now`.
+#[must_use]
+pub fn within(rules: &RuleSet, now: Moment) -> Within {
+    let mut reach = Within { rules: rules.clone(), ..Within::default() };
+    for agent in &mut reach.rules.agents {
+        let before = agent.clauses.len();
+        agent.clauses.retain(|clause| clause.iter().all(Sign::is_strong));
+        if agent.clauses.len() < before {
+            let all = agent.clauses.is_empty();
+            let (of, place) = (agent.name.clone(), agent.place.clone());
+            let lost = Lost::Signs { all };
+            reach.shortfalls.push(Shortfall { place, of, need: Need::WeakSigns, lost });
+        }
+        let nobody =
+            |clause: &Vec<Sign>| clause.iter().any(|sign| matches!(sign, Sign::Stranger(_)));
+        agent.clauses.retain(|clause| !nobody(clause));
+    }
+    reach.rules.rules.clear();
+    for rule in &rules.rules {
+        let mut lasting = rule.clone();
+        lasting.exceptions.retain(|exception| exception.until.is_none_or(|until| now < until));
+        let ends = lasting.exceptions.iter().filter_map(|exception| exception.until);
+        reach.until = ends.chain(reach.until).min();
+        match cut(lasting, &mut reach.shortfalls) {
+            Ok(rule) => reach.rules.rules.extend(by_grants(rule)),
+            Err(need) => reach.shortfalls.push(Shortfall {
+                place: rule.place.clone(),
+                of: rule.id.clone(),
+                need,
+                lost: Lost::Rule,
+            }),
+        }
+    }
+    reach
+}
+
+/// The rule without what the hooks do not see, or what they would have to see.
+fn cut(mut rule: Rule, shortfalls: &mut Vec<Shortfall>) -> Result<Rule, Need> {
+    if rule.before.is_some() {
+        return Err(Need::Sequences);
+    }
+    if rule.act == Act::Listen {
+        return Err(Need::Listening);
+    }
+    let mut lost: BTreeMap<Need, Vec<String>> = BTreeMap::new();
+    retain(&mut rule.objects, |need, item| lost.entry(need).or_default().push(item.to_owned()));
+    let first = lost.keys().next().copied();
+    if let Some(need) = first
+        && (rule.objects.is_empty() || rule.sense == Sense::Only && harms(need))
+    {
+        return Err(need);
+    }
+    for exception in &mut rule.exceptions {
+        let mut harm = None;
+        retain(&mut exception.objects, |need, _| harm = harm.max(Some(need).filter(|n| harms(*n))));
+        if let Some(need) = harm {
+            return Err(need);
+        }
+    }
+    rule.exceptions.retain(|exception| !exception.objects.is_empty());
+    for (need, items) in lost {
+        let (place, of) = (rule.place.clone(), rule.id.clone());
+        shortfalls.push(Shortfall { place, of, need, lost: Lost::Items(items) });
+    }
+    Ok(rule)
+}
+
+/// Whether leaving such items out of what is allowed would stop more than it should. What no hook sees is
+/// never stopped.
+const fn harms(need: Need) -> bool {
+    !matches!(need, Need::UnixSockets)
+}
+
+/// Keeps what the hooks see.
+fn retain(objects: &mut Objects, mut lost: impl FnMut(Need, &str)) {
+    match objects {
+        Objects::Paths(_) => {}
+        Objects::Programs(items) => keep(items, lost, |program| match program {
+            Program::File(_) => None,
+            Program::With(..) => Some(Need::Arguments),
+            Program::Is(_) => Some(Need::Traits),
+        }),
+        Objects::Destinations(items) => keep(items, lost, |destination| match destination.to {
+            To::Net(_) => None,
+            To::Host(_) => Some(Need::HostNames),
+            To::Socket(_) | To::Abstract(_) => Some(Need::UnixSockets),
+        }),
+        Objects::Privileges(items) => {
+            items.drain(..).for_each(|item| lost(Need::Privileges, &item.text));
+        }
+    }
+}
+
+fn keep<T>(
+    items: &mut Vec<Item<T>>,
+    mut lost: impl FnMut(Need, &str),
+    need: impl Fn(&T) -> Option<Need>,
+) {
+    items.retain(|item| {
+        let need = need(&item.is);
+        need.inspect(|need| lost(*need, &item.text)).is_none()
+    });
+}
+
+/// A rule for each set of its agents that was granted the same: the hooks know no exception for some agents.
+fn by_grants(rule: Rule) -> Vec<Rule> {
+    let granted = |exception: &Exception, agent: AgentIndex| {
+        exception.grant.as_ref().is_none_or(|grant| grant.agents.contains(&agent))
+    };
+    let mut groups: BTreeMap<Vec<bool>, Vec<AgentIndex>> = BTreeMap::new();
+    for &agent in &rule.agents {
+        let holds = rule.exceptions.iter().map(|exception| granted(exception, agent)).collect();
+        groups.entry(holds).or_default().push(agent);
+    }
+    let part = |(holds, agents): (Vec<bool>, Vec<AgentIndex>)| {
+        let kept = rule.exceptions.iter().zip(holds).filter(|(_, holds)| *holds);
+        let exceptions = kept.map(|(exception, _)| exception.clone()).collect();
+        Rule { agents, exceptions, ..rule.clone() }
+    };
+    groups.into_iter().map(part).collect()
+}
+
+/// What the hooks do not see of an act, whatever the rules say.
+#[must_use]
+pub const fn blind_to(act: Act) -> Option<&'static str> {
+    match act {
+        Act::Exec => Some("code that is mapped executable without being started"),
+        Act::Write => Some("rename, link, unlink, truncate and chmod"),
+        Act::Connect => Some("UNIX, raw, packet, SCTP and vsock sockets"),
+        Act::Read => None,
+        Act::Listen | Act::Privilege => Some("all of it"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

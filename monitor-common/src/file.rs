@@ -1,4 +1,5 @@
-//! Body of the file record: an open that hit a rule.
+//! Body of the file record: an open that hit a rule, or any open where every act is recorded
+//! ([`crate::plan::header_flag::WATCH`]).
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -1,11 +1,12 @@
 //! The contract between the two halves of Driftwatch: everything that crosses the kernel boundary,
 //! and nothing else.
 //!
-//! Three kinds of things cross it:
+//! Four kinds of things cross it:
 //!
 //! * [`record`]s go up, from a hook through a ring to the daemon: a [`record::Header`], then one of
 //!   [`process`], [`file`], [`net`], then bytes;
 //! * the [`plan`] goes down: the compiled rules, as keys and values of maps;
+//! * a [`question`] goes down and its answer comes up, outside of every hook;
 //! * [`tag::Tag`]s live on tasks, and [`counter`]s are read from above.
 //!
 //! [`field`] lists the kernel structure fields that the kernel half reads and the user half finds in
@@ -23,6 +24,7 @@ pub mod file;
 pub mod net;
 pub mod plan;
 pub mod process;
+pub mod question;
 pub mod record;
 pub mod tag;
 

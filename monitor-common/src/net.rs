@@ -1,4 +1,5 @@
-//! Body of the net record: a connect or a send that hit a rule.
+//! Body of the net record: a connect or a send that hit a rule, or any where every act is recorded
+//! ([`crate::plan::header_flag::WATCH`]).
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

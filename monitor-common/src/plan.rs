@@ -127,6 +127,8 @@ pub mod header_flag {
     pub const PORT: u32 = 256;
     /// Address ranges name neither.
     pub const ADDRESS: u32 = 512;
+    /// Every act of a session is recorded, also where no rule is hit or even holds.
+    pub const WATCH: u32 = 1024;
 }
 
 /// What a literal is compared with. The number is part of the hash: spaces never meet.
@@ -341,5 +343,6 @@ mod pod {
     pod! {
         super::Bits, super::Header, super::LiteralKey, super::Literal, super::Automaton, super::Rule,
         super::Aux, super::Mask, super::Clause, super::Range, super::UserKey, crate::tag::Tag,
+        crate::question::Question, crate::record::Decision,
     }
 }

@@ -29,9 +29,9 @@ pub enum Kind {
     Exec = 2,
     /// [`crate::process::Exit`]: the last thread of a process of a session is gone.
     Exit = 3,
-    /// [`crate::file::File`]: a rule was hit by an open.
+    /// [`crate::file::File`]: a rule was hit by an open, or every act is recorded.
     File = 16,
-    /// [`crate::net::Net`]: a rule was hit by a connect or a send.
+    /// [`crate::net::Net`]: a rule was hit by a connect or a send, or every act is recorded.
     Net = 17,
 }
 

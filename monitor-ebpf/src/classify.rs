@@ -33,10 +33,23 @@ pub(crate) struct Plan {
     pub(crate) header: &'static Header,
 }
 
+impl Plan {
+    /// Whether acts that hit no rule are recorded as well.
+    #[inline(always)]
+    pub(crate) fn watches(&self) -> bool {
+        self.header.flags & header_flag::WATCH != 0
+    }
+}
+
 /// The plan in force.
 #[inline(always)]
 pub(crate) fn plan() -> Missed<Plan> {
-    let bank = *maps::ACTIVE.get(0).ok_or(Miss::NoPlan)?;
+    plan_in(*maps::ACTIVE.get(0).ok_or(Miss::NoPlan)?)
+}
+
+/// The plan in a bank.
+#[inline(always)]
+pub(crate) fn plan_in(bank: u32) -> Missed<Plan> {
     let header = maps::PLANS.get(bank).ok_or(Miss::NoPlan)?;
     if header.serial == 0 {
         return Err(Miss::NoPlan);

@@ -22,7 +22,8 @@ use crate::{
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
-    task, verdict,
+    task,
+    verdict::{self, Exe},
 };
 
 /// `FMODE_READ`, include/linux/fs.h.
@@ -101,10 +102,10 @@ fn judge(tag: &Tag, origin: Origin, file: Missed<Address>) {
         if mode & MODE_READ != 0 { verdict::holding(plan, tag, Act::Read) } else { nothing };
     let writes =
         if mode & MODE_WRITE != 0 { verdict::holding(plan, tag, Act::Write) } else { nothing };
-    if verdict::is_empty(&reads) && verdict::is_empty(&writes) {
+    if verdict::is_empty(&reads) && verdict::is_empty(&writes) && !plan.watches() {
         return;
     }
-    let open = Open { plan, tag, origin, file };
+    let open = Open { plan, tag, origin, mode, file };
     verdict::with_scratch(
         || {
             verdict::carry_out(&verdict::of_unknown(plan, &reads));
@@ -141,11 +142,12 @@ struct Open<'a> {
     plan: &'a Plan,
     tag: &'a Tag,
     origin: Origin,
+    mode: u32,
     file: Missed<Address>,
 }
 
 impl Open<'_> {
-    /// Both acts of one open; the stronger verdict is carried out, each that is hit is reported.
+    /// Both acts of one open; the stronger verdict is carried out, each that is hit is recorded.
     #[inline(always)]
     fn settle(&self, scratch: *mut Scratch, reads: &Mask, writes: &Mask) {
         let place = scratch::object(scratch);
@@ -158,20 +160,27 @@ impl Open<'_> {
             Err(why) if self.file.is_ok() => miss::note(why),
             Err(_) => {} // noted where it was found out
         }
-        self.act(scratch, Act::Read, reads, start);
-        self.act(scratch, Act::Write, writes, start);
+        if self.concerns(MODE_READ, reads) {
+            self.act(scratch, Act::Read, reads, start);
+        }
+        if self.concerns(MODE_WRITE, writes) {
+            self.act(scratch, Act::Write, writes, start);
+        }
+    }
+
+    /// Whether anybody asks what comes of an act.
+    #[inline(always)]
+    fn concerns(&self, mode: u32, holding: &Mask) -> bool {
+        !verdict::is_empty(holding) || (self.plan.watches() && self.mode & mode != 0)
     }
 
     #[inline(always)]
     fn act(&self, scratch: *mut Scratch, act: Act, holding: &Mask, start: Missed<u32>) {
-        if verdict::is_empty(holding) {
-            return;
-        }
         let decision = match start {
-            Ok(_) => verdict::of(self.plan, holding, scratch),
+            Ok(_) => verdict::of(self.plan, holding, scratch, Exe::OfCurrent),
             Err(_) => verdict::of_unknown(self.plan, holding),
         };
-        if decision.done == Verdict::Allow as u8 {
+        if decision.done == Verdict::Allow as u8 && !self.plan.watches() {
             return;
         }
         verdict::carry_out(&decision);

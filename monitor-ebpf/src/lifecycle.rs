@@ -25,7 +25,8 @@ use crate::{
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
-    task, verdict,
+    task,
+    verdict::{self, Exe},
 };
 
 /// The child gets the tag of its parent before it can run.
@@ -176,7 +177,7 @@ impl New<'_> {
     fn judge(&self, tag: &Tag) -> Decision {
         let holding = verdict::holding(self.plan, tag, Act::Exec);
         match self.exe {
-            Ok(_) => verdict::of(self.plan, &holding, self.scratch),
+            Ok(_) => verdict::of(self.plan, &holding, self.scratch, Exe::OfCurrent),
             Err(_) => verdict::of_unknown(self.plan, &holding),
         }
     }

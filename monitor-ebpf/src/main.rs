@@ -4,6 +4,7 @@
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`classify`] which
 //!    lists is it in, [`verdict`] what is to be done;
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
+//!    beside the hooks [`judge`], which the daemon asks what a hook would do;
 //! 4. what all of them stand on: [`field`] offsets, [`scratch`] memory, [`maps`], [`atomic`].
 //!
 //! A hook filters first and reserves last. For a task of no session it looks for a tag and returns; only an
@@ -17,6 +18,8 @@ mod lifecycle;
 mod file;
 mod net;
 mod uring;
+
+mod judge;
 
 mod classify;
 mod path;

@@ -9,7 +9,8 @@ use aya_ebpf::{
 use monitor_common::{
     counter::COUNTERS as COUNTER_ROWS,
     plan::{self, BANKS},
-    record::{ACTIVITY_RING_BYTES, LIFECYCLE_RING_BYTES},
+    question::Question,
+    record::{ACTIVITY_RING_BYTES, Decision, LIFECYCLE_RING_BYTES},
     tag::Tag,
 };
 
@@ -89,6 +90,14 @@ pub(crate) static USERS: HashMap<plan::UserKey, u32, { plan::USERS as usize }, N
 /// [`Tag`]s on tasks.
 #[btf_map]
 pub(crate) static TAGS: crate::task::TaskStorage<Tag> = crate::task::TaskStorage::new();
+
+/// Row 0: the [`Question`] that [`crate::judge`] answers.
+#[btf_map]
+pub(crate) static QUESTION: Array<Question, 1> = Array::new();
+
+/// Row 0: its answer.
+#[btf_map]
+pub(crate) static ANSWER: Array<Decision, 1> = Array::new();
 
 /// The `io_uring` open that a task submitted last and that has not completed, 0 for none.
 #[btf_map]

@@ -18,7 +18,8 @@ use crate::{
     emit::{self, Draft},
     miss,
     scratch::{self, Scratch},
-    task, verdict,
+    task,
+    verdict::{self, Exe},
 };
 
 /// What a cgroup hook returns to let the call through.
@@ -65,10 +66,10 @@ pub(crate) fn sendmsg6(ctx: SockAddrContext) -> i32 {
 
 /// A peer in the one form that is looked up.
 #[derive(Clone, Copy)]
-struct Peer {
-    address: [u8; 16],
-    port: u16,
-    protocol: u32,
+pub(crate) struct Peer {
+    pub(crate) address: [u8; 16],
+    pub(crate) port: u16,
+    pub(crate) protocol: u32,
 }
 
 impl Peer {
@@ -116,13 +117,13 @@ fn settle(peer: &Peer, call: u32) -> i32 {
         return PASS;
     };
     let holding = verdict::holding(&plan, &tag, Act::Connect);
-    if verdict::is_empty(&holding) {
+    if verdict::is_empty(&holding) && !plan.watches() {
         return PASS;
     }
     let decision = match scratch::claim() {
         Ok(scratch) => {
-            let decision = judge(&plan, &holding, scratch, peer);
-            if decision.done != Verdict::Allow as u8 {
+            let decision = judge(&plan, &holding, scratch, peer, Exe::OfCurrent);
+            if decision.done != Verdict::Allow as u8 || plan.watches() {
                 record(&plan, &tag, scratch, &Attempt { peer: *peer, decision, call });
             }
             scratch::release(scratch);
@@ -137,8 +138,15 @@ fn settle(peer: &Peer, call: u32) -> i32 {
     if verdict::refuses(&decision) { REFUSE } else { PASS }
 }
 
+/// What the rules say of a peer.
 #[inline(always)]
-fn judge(plan: &Plan, holding: &Mask, scratch: *mut Scratch, peer: &Peer) -> Decision {
+pub(crate) fn judge(
+    plan: &Plan,
+    holding: &Mask,
+    scratch: *mut Scratch,
+    peer: &Peer,
+    exe: Exe,
+) -> Decision {
     // SAFETY: a claimed slot.
     let bits = unsafe {
         (*scratch).bits = Bits::default();
@@ -146,7 +154,7 @@ fn judge(plan: &Plan, holding: &Mask, scratch: *mut Scratch, peer: &Peer) -> Dec
     };
     let carrier = if peer.protocol == MPTCP { TCP } else { peer.protocol as u8 };
     classify::peer(plan, bits, &peer.address, peer.port, carrier);
-    verdict::of(plan, holding, scratch)
+    verdict::of(plan, holding, scratch, exe)
 }
 
 /// One connect or send, as far as its record tells of it.

@@ -60,7 +60,7 @@ pub(crate) fn is_empty(holding: &Mask) -> bool {
 
 /// Of the rules that hold, the strongest that the object in the scratch hits.
 #[inline(always)]
-pub(crate) fn of(plan: &Plan, holding: &Mask, scratch: *mut Scratch) -> Decision {
+pub(crate) fn of(plan: &Plan, holding: &Mask, scratch: *mut Scratch, exe: Exe) -> Decision {
     let mut any = 0;
     let mut excepted = 0;
     // SAFETY: a claimed slot.
@@ -78,7 +78,7 @@ pub(crate) fn of(plan: &Plan, holding: &Mask, scratch: *mut Scratch) -> Decision
         }
     }
     if any != 0 && excepted != 0 {
-        except(plan, scratch);
+        except(plan, scratch, exe);
     }
     // SAFETY: a claimed slot.
     let hit = unsafe { (*scratch).hit };
@@ -93,8 +93,8 @@ pub(crate) fn of_unknown(plan: &Plan, holding: &Mask) -> Decision {
 
 /// The object is in the list of an exception, and an exception may ask for the executable.
 #[inline(never)]
-fn except(plan: &Plan, scratch: *mut Scratch) {
-    classify_exe(plan, scratch);
+fn except(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
+    classify_exe(plan, scratch, exe);
     let mut lifting = Lifting { scratch, bank: plan.bank };
     // SAFETY: the callback takes a `Lifting`, which outlives the call.
     unsafe { bpf_loop(AUX_ROWS, lift_one as *mut c_void, (&raw mut lifting).cast(), 0) };
@@ -133,16 +133,30 @@ fn has_aux(bits: &Bits, aux: u16) -> bool {
     bits.aux[word] >> (aux % 64) & 1 != 0
 }
 
-/// The lists that the executable of the current process is in.
+/// Who acts, where an exception asks for the executable.
+#[derive(Clone, Copy)]
+pub(crate) enum Exe {
+    /// The current process.
+    OfCurrent,
+    /// Its path is in its place in the scratch, from this byte on.
+    At(u32),
+    /// It is not known.
+    Unknown,
+}
+
+/// The lists that the executable is in.
 #[inline(never)]
-fn classify_exe(plan: &Plan, scratch: *mut Scratch) {
+fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
     let place = scratch::executable(scratch);
     // SAFETY: a claimed slot.
     unsafe { *place.bits = Bits::default() };
-    let task = task::current() as Address;
-    let start = field::read::<Address>(task, &field::TASK_MM)
-        .and_then(|mm| field::read::<Address>(mm, &field::MM_EXE_FILE))
-        .and_then(|file| path::of(place.buffer, field::within(file, &field::FILE_PATH)));
+    let start = match exe {
+        Exe::OfCurrent => field::read::<Address>(task::current() as Address, &field::TASK_MM)
+            .and_then(|mm| field::read::<Address>(mm, &field::MM_EXE_FILE))
+            .and_then(|file| path::of(place.buffer, field::within(file, &field::FILE_PATH))),
+        Exe::At(start) => Ok(start),
+        Exe::Unknown => return,
+    };
     match start {
         Ok(start) => classify::path(plan, place, start, Space::Absolute),
         Err(why) => miss::note(why),

@@ -26,6 +26,7 @@ use crate::{
     host::{self, FileError, Host},
     kernel::{HookLog, Kernel, KernelError},
     pipeline::{InForce, Pipeline},
+    rehearsal::{Disagreement, NotInForce, rehearse},
     rules::{
         self, Problems,
         compile::{CompileError, Ground, compile},
@@ -107,9 +108,21 @@ pub enum RulesError {
     /// The rules cannot be compiled for this kernel half.
     #[error("{}", compile_errors(.0))]
     Compile(Vec<CompileError>),
+    /// The kernel half would do otherwise than they say.
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
     /// There are too many agents.
     #[error(transparent)]
     Agents(#[from] TooManyAgents),
+}
+
+impl From<NotInForce> for DaemonError {
+    fn from(error: NotInForce) -> Self {
+        match error {
+            NotInForce::Kernel(error) => Self::Kernel(error),
+            NotInForce::Disagreement(error) => Self::Rules(error.into()),
+        }
+    }
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -234,31 +247,33 @@ impl Daemon {
             .map(|agent| self.pipeline.agents.names.number(&agent.name))
             .collect();
         let agent_numbers = numbers.map_err(RulesError::from)?;
-        let tier = Tier::REACT;
+        let (tier, serial) = (Tier::REACT, self.serial + 1);
         let ground = Ground {
             secret: self.secret,
             homes: &self.host.homes,
             tier: &tier,
-            serial: self.serial + 1,
+            serial,
             agent_numbers: &agent_numbers,
+            watch: false,
         };
         let plan = compile(&rules, &ground).map_err(RulesError::Compile)?;
-        self.serial += 1;
-        // Before the switch: a record of the new plan may come at once.
-        self.pipeline.put_in_force(InForce {
-            serial: self.serial,
+        let in_force = InForce {
+            serial,
             order: plan.order.clone(),
             rules,
             agent_numbers,
             tier,
             homes: self.host.homes.clone(),
             now,
-        });
-        if let Err(error) = self.kernel.plans.install(&plan) {
+        };
+        let bank = rehearse(&mut self.kernel, &plan, &in_force)?;
+        // Before the switch: a record of the new plan may come at once.
+        self.pipeline.put_in_force(in_force);
+        if let Err(error) = self.kernel.plans.switch(bank) {
             self.pipeline.take_back();
             return Err(error.into());
         }
-        self.plan = Some(plan);
+        (self.plan, self.serial) = (Some(plan), serial);
         (self.whole, self.until) = (whole, until);
         if shortfalls != self.shortfalls {
             shortfalls.iter().for_each(|short| eprintln!("{}: {short}", short.place));
@@ -273,10 +288,10 @@ impl Daemon {
         match self.put_in_force(whole) {
             Ok(()) => eprintln!("an exception has ended  {}", self.summary()),
             Err(error) => {
-                // Not again and again: the next reload asks anew.
-                self.until = None;
+                const AGAIN: Duration = Duration::from_secs(60);
+                self.until = Some(Moment::now() + AGAIN);
                 eprintln!("{error}");
-                eprintln!("an exception has ended and still holds  {}", self.summary());
+                eprintln!("an exception has ended and still holds: tried again in a minute");
             }
         }
     }

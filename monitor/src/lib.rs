@@ -25,6 +25,8 @@ pub mod pipeline;
 
 pub mod alert;
 
+pub mod recording;
+
 // The rules line.
 pub mod rules;
 
@@ -33,3 +35,4 @@ mod adopt;
 pub mod control;
 pub mod host;
 pub mod launch;
+pub mod rehearsal;

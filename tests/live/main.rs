@@ -16,6 +16,8 @@ mod exec;
 mod faults;
 /// Files that may not be read or written.
 mod file;
+/// Plans that are asked before they are in force.
+mod judge;
 /// Commands that are started as an agent.
 mod launch;
 /// The tag stays on every descendant.
@@ -38,3 +40,7 @@ mod reload;
 mod rules;
 /// Daemons that cannot start.
 mod startup;
+/// Plans that take turns while agents act.
+mod switch;
+/// Acts that hit no rule.
+mod watch;

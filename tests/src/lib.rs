@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod child;
 pub mod daemon;
 pub mod ground;
+pub mod half;
 pub mod programs;
 pub mod scenario;
 pub mod tally;

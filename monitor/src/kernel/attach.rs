@@ -7,7 +7,9 @@ use std::{fs::File, path::PathBuf};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    programs::{BtfTracePoint, CgroupSockAddr, ProgramError, links::CgroupAttachMode},
+    programs::{
+        BtfTracePoint, CgroupSockAddr, ProgramError, RawTracePoint, links::CgroupAttachMode,
+    },
 };
 
 use super::KernelError;
@@ -19,6 +21,8 @@ pub enum Hook {
     Tracepoint,
     /// A socket address hook of the root of the cgroup v2 hierarchy.
     Cgroup,
+    /// Nothing: the daemon runs it ([`super::judge`]).
+    Asked,
 }
 
 /// One row: the program, which is named after its hook.
@@ -43,7 +47,11 @@ pub const TABLE: &[Row] = &[
     Row { program: "sendmsg4", hook: Hook::Cgroup },
     Row { program: "sendmsg6", hook: Hook::Cgroup },
     Row { program: "sched_process_exec", hook: Hook::Tracepoint },
+    JUDGE,
 ];
+
+/// The one that is not attached.
+const JUDGE: Row = Row { program: "judge", hook: Hook::Asked };
 
 /// Lets the verifier check every program, and keeps them.
 pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
@@ -51,6 +59,7 @@ pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
         let loaded = match row.hook {
             Hook::Tracepoint => tracepoint(ebpf, row)?.load(row.program, btf),
             Hook::Cgroup => cgroup(ebpf, row)?.load(),
+            Hook::Asked => question(ebpf, row)?.load(),
         };
         loaded.map_err(|source| refused(row, "load", source))?;
     }
@@ -71,6 +80,7 @@ pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), KernelError> {
                 // the kernel refuses the flag that would say so.
                 cgroup(ebpf, row)?.attach(&directory, CgroupAttachMode::Single).map(drop)
             }
+            Hook::Asked => Ok(()),
         };
         attached.map_err(|source| refused(row, "attach", source))?;
     }
@@ -85,6 +95,17 @@ fn tracepoint<'a>(ebpf: &'a mut Ebpf, row: &Row) -> Result<&'a mut BtfTracePoint
 fn cgroup<'a>(ebpf: &'a mut Ebpf, row: &Row) -> Result<&'a mut CgroupSockAddr, KernelError> {
     let program = ebpf.program_mut(row.program).ok_or(KernelError::Object(row.program))?;
     program.try_into().map_err(|source| refused(row, "load", source))
+}
+
+fn question<'a>(ebpf: &'a mut Ebpf, row: &Row) -> Result<&'a mut RawTracePoint, KernelError> {
+    let program = ebpf.program_mut(row.program).ok_or(KernelError::Object(row.program))?;
+    program.try_into().map_err(|source| refused(row, "load", source))
+}
+
+/// The program that answers questions.
+pub(super) fn asked(ebpf: &Ebpf) -> Result<&RawTracePoint, KernelError> {
+    let program = ebpf.program(JUDGE.program).ok_or(KernelError::Object(JUDGE.program))?;
+    program.try_into().map_err(|source| refused(&JUDGE, "run", source))
 }
 
 fn refused(row: &Row, step: &'static str, source: ProgramError) -> KernelError {

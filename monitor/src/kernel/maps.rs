@@ -1,7 +1,8 @@
 //! The kernel half's maps, each under one Rust type. No other file of the user half names a map.
 //!
-//! A plan goes in by banks: [`PlanMaps::install`] clears the idle bank, fills it, and switches to it by
-//! one write. Nothing of it is in force before that write, all of it after.
+//! A plan goes in by banks: [`PlanMaps::prepare`] clears the idle bank and fills it, and
+//! [`PlanMaps::switch`] puts it in force by one write. Nothing of it is in force before that write, all of
+//! it after.
 
 use std::{
     io,
@@ -15,10 +16,12 @@ use aya::{
 use monitor_common::{
     counter::{Counter, Miss},
     plan::{self, BANKS, RANGE_LEAD_BITS, row},
+    question::Question,
+    record::Decision,
     tag::Tag,
 };
 
-use super::{KernelError, storage::TaskStorage};
+use super::{KernelError, grace::Grace, storage::TaskStorage};
 use crate::rules::plan::KernelPlan;
 
 /// Takes a map out of the loaded object.
@@ -112,6 +115,39 @@ pub struct PlanMaps {
     users: HashMap<MapData, plan::UserKey, u32>,
     /// What each bank holds: hash maps have no other memory of it.
     held: [Held; BANKS as usize],
+    grace: Grace,
+    /// Whether a hook may still read the idle bank.
+    unsettled: bool,
+}
+
+/// Where a plan lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bank(u32);
+
+impl Bank {
+    pub(super) const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// The two maps of questions and answers.
+pub(super) struct JudgeMaps {
+    question: Array<MapData, Question>,
+    answer: Array<MapData, Decision>,
+}
+
+impl JudgeMaps {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self { question: typed(ebpf, "QUESTION")?, answer: typed(ebpf, "ANSWER")? })
+    }
+
+    pub(super) fn put(&mut self, question: &Question) -> Result<(), KernelError> {
+        self.question.set(0, question, 0).map_err(in_map("QUESTION"))
+    }
+
+    pub(super) fn answer(&self) -> Result<Decision, KernelError> {
+        self.answer.get(&0, 0).map_err(in_map("ANSWER"))
+    }
 }
 
 /// The keys of one bank.
@@ -138,23 +174,47 @@ impl PlanMaps {
             ranges: typed(ebpf, "RANGES")?,
             users: typed(ebpf, "USERS")?,
             held: Default::default(),
+            grace: Grace::new().map_err(KernelError::Grace)?,
+            unsettled: false,
         })
     }
 
-    /// Puts a plan in force. On an error the plan before it stays.
+    /// The bank of the plan in force.
     ///
     /// # Errors
     ///
-    /// Where the kernel refuses a write.
-    pub fn install(&mut self, plan: &KernelPlan) -> Result<(), KernelError> {
-        let active: u32 = self.active.get(&0, 0).map_err(in_map("ACTIVE"))?;
-        let bank = (active + 1) % BANKS;
+    /// Where the kernel does not say.
+    pub fn active(&self) -> Result<Bank, KernelError> {
+        self.active.get(&0, 0).map(Bank).map_err(in_map("ACTIVE"))
+    }
+
+    /// Writes a plan into the idle bank. Nothing of it is in force.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses a write, or cannot say that no hook reads the idle bank any more.
+    pub fn prepare(&mut self, plan: &KernelPlan) -> Result<Bank, KernelError> {
+        let bank = (self.active()?.0 + 1) % BANKS;
+        if self.unsettled {
+            self.grace.wait().map_err(KernelError::Grace)?;
+            self.unsettled = false;
+        }
         self.clear(bank)?;
         self.fill(bank, plan)?;
-        self.active.set(0, bank, 0).map_err(in_map("ACTIVE"))?;
-        // Hooks that began before the switch may still read the other bank: wait for all of them, so
-        // that the next plan may be written there at once.
-        super::storage::wait_for_hooks();
+        Ok(Bank(bank))
+    }
+
+    /// Puts the plan that was prepared in force. On an error the plan before it stays. When this returns,
+    /// no hook asks the one before any more.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses the write.
+    pub fn switch(&mut self, bank: Bank) -> Result<(), KernelError> {
+        self.active.set(0, bank.0, 0).map_err(in_map("ACTIVE"))?;
+        // A hook that began before the switch may have been preempted and still reads the other bank: it
+        // must have ended before anything is written there.
+        self.unsettled = self.grace.wait().is_err();
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 //! Whatever speaks to `bpf(2)` is in this folder.
 
 pub mod attach;
+mod grace;
 pub mod hook_log;
+pub mod judge;
 pub mod maps;
 pub mod offsets;
 pub mod ring;
@@ -15,9 +17,11 @@ use aya::{
     Btf, BtfError, Ebpf, EbpfError, VerifierLogLevel, maps::MapError, programs::ProgramError,
 };
 
+use self::maps::JudgeMaps;
 pub use self::{
     hook_log::HookLog,
-    maps::{Counters, PlanMaps, Tags},
+    judge::Judge,
+    maps::{Bank, Counters, PlanMaps, Tags},
     offsets::OffsetError,
     ring::Rings,
 };
@@ -68,6 +72,12 @@ pub enum KernelError {
         #[source]
         source: MapError,
     },
+    /// A question could not be put or answered.
+    #[error("the kernel half cannot be asked: {0}")]
+    Unasked(&'static str),
+    /// It cannot be known whether every hook has done with the plan before the last.
+    #[error("cannot wait for running hooks: {0}")]
+    Grace(#[source] io::Error),
     /// The mounts of this process cannot be read.
     #[error("/proc/self/mountinfo cannot be read, so the cgroup v2 hierarchy cannot be found: {0}")]
     MountInfo(#[source] io::Error),
@@ -115,6 +125,7 @@ pub struct Kernel {
     pub tags: Tags,
     /// What the hooks counted.
     pub counters: Counters,
+    judge: JudgeMaps,
     ebpf: Ebpf,
 }
 
@@ -150,6 +161,7 @@ impl Kernel {
             plans: PlanMaps::take(&mut ebpf)?,
             tags: Tags::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
+            judge: JudgeMaps::take(&mut ebpf)?,
             ebpf,
         })
     }
@@ -161,6 +173,15 @@ impl Kernel {
     /// Where one cannot be attached; those that were are taken off again with `self`.
     pub fn attach(&mut self) -> Result<(), KernelError> {
         attach::attach(&mut self.ebpf)
+    }
+
+    /// Whoever answers questions; also before anything is attached.
+    ///
+    /// # Errors
+    ///
+    /// Where the program that answers is missing.
+    pub fn judge(&mut self) -> Result<Judge<'_>, KernelError> {
+        Ok(Judge::new(attach::asked(&self.ebpf)?, &mut self.judge))
     }
 
     /// The rings, once.

@@ -1,4 +1,4 @@
-//! Task storage from user space, and waiting for hooks: the two things that aya has no call for.
+//! Task storage from user space, which aya has no call for.
 //!
 //! A task storage is a map whose key, seen from user space, is a pidfd (`bpf_task_storage.c`).
 
@@ -82,17 +82,5 @@ impl<T: Pod> TaskStorage<T> {
             )
         };
         if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-    }
-}
-
-/// Returns when every hook that was running has ended: hooks run under RCU, and this waits for a grace
-/// period (`MEMBARRIER_CMD_GLOBAL`, membarrier(2)).
-pub(super) fn wait_for_hooks() {
-    const GLOBAL: libc::c_int = 1;
-    // SAFETY: takes no memory.
-    let failed = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
-    if failed != 0 {
-        // Only without SMP or with a filter in the way; a hook takes microseconds.
-        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }

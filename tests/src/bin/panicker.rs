@@ -39,10 +39,12 @@ fn main() -> anyhow::Result<()> {
         tier: &Tier::REACT,
         serial: 1,
         agent_numbers: &[1],
+        watch: false,
     };
     let plan = compile(&rules, &ground).map_err(|errors| anyhow!("{errors:?}"))?;
     let mut kernel = Kernel::load(SECRET, false)?;
-    kernel.plans.install(&plan)?;
+    let bank = kernel.plans.prepare(&plan)?;
+    kernel.plans.switch(bank)?;
     kernel.attach()?;
     io::stdout().write_all(b"attached\n")?;
     io::stdin().read_to_end(&mut Vec::new()).context("standard input")?;

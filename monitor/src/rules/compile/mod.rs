@@ -22,7 +22,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use monitor_common::plan::{Header, Literal, LiteralKey, Rule, Space, hash_start, hash_step};
+use monitor_common::plan::{
+    Header, Literal, LiteralKey, Rule, Space, hash_start, hash_step, header_flag,
+};
 
 pub use self::refusal::CompileError;
 use self::{
@@ -52,6 +54,8 @@ pub struct Ground<'a> {
     pub serial: u32,
     /// The number of each agent of the rule set, by its index.
     pub agent_numbers: &'a [u32],
+    /// Whether every act of a session is recorded, also where no rule is hit.
+    pub watch: bool,
 }
 
 /// Compiles `rules`.
@@ -83,11 +87,12 @@ fn tables(
     let sizes =
         built.each_ref().map(|built| built.as_ref().map(|built| built.size).unwrap_or_default());
     let shifts = built.each_ref().map(|built| built.as_ref().map_or(0, |built| built.shift));
+    let flags = gathered.flags | if ground.watch { header_flag::WATCH } else { 0 };
     let of = |index: &RuleIndex| &rules.rules[*index];
     let rule = |index| Rule { done: settle(of(index), ground.tier) as u8, ..Rule::default() };
     refusals.or(KernelPlan {
         secret: ground.secret,
-        header: Header { serial: ground.serial, flags: gathered.flags, shifts, ..numbered.header },
+        header: Header { serial: ground.serial, flags, shifts, ..numbered.header },
         literals,
         automata: built.map(|built| built.map(|built| built.automaton)),
         sizes,

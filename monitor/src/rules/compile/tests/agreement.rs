@@ -399,8 +399,14 @@ fn what_is_within_a_network_is_within_those_around_it() {
 fn the_directory_of_homes_may_be_a_home_itself() {
     let homes = Homes(vec![b"/home".to_vec()]);
     let rules = set(vec![rule("r", Act::Read, Sense::Never, paths(&["~/u/a", "~/u/b*"]))]);
-    let ground =
-        Ground { secret: 1, homes: &homes, tier: &Tier::PREVENT, serial: 1, agent_numbers: &[1] };
+    let ground = Ground {
+        secret: 1,
+        homes: &homes,
+        tier: &Tier::PREVENT,
+        serial: 1,
+        agent_numbers: &[1],
+        watch: false,
+    };
     let plan = compile(&rules, &ground).unwrap();
     for (path, hit) in [("/home/u/a", true), ("/home/u/bc", true), ("/home/x/u/a", false)] {
         let object = Object::Path(path.as_bytes().to_vec());

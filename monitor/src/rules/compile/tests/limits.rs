@@ -76,6 +76,7 @@ fn agents_have_numbers_that_there_is_room_for() {
             tier: &Tier::REACT,
             serial: 1,
             agent_numbers: numbers,
+            watch: false,
         };
         assert_eq!(compile(&rules, &ground).is_ok(), fits, "{numbers:?}");
     }

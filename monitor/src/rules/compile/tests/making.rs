@@ -106,7 +106,13 @@ pub(super) fn set(rules: Vec<Rule>) -> RuleSet {
 /// Agents are numbered from 1.
 pub(super) fn compiled(rules: &RuleSet, tier: &Tier) -> Result<KernelPlan, Vec<CompileError>> {
     let agent_numbers = (1..).take(rules.agents.len()).collect::<Vec<_>>();
-    let ground =
-        Ground { secret: SECRET, homes: &homes(), tier, serial: 7, agent_numbers: &agent_numbers };
+    let ground = Ground {
+        secret: SECRET,
+        homes: &homes(),
+        tier,
+        serial: 7,
+        agent_numbers: &agent_numbers,
+        watch: false,
+    };
     compile(rules, &ground)
 }

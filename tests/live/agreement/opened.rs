@@ -1,4 +1,4 @@
-//! Agreement: the tables of the kernel half and the evaluator say the same of every file.
+//! Agreement over files that are opened: the whole way from the hook to the alert.
 
 use std::{
     collections::BTreeMap,

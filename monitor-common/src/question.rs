@@ -1,0 +1,52 @@
+//! A question that the daemon asks the kernel half: what would become of an act that nobody does? It
+//! goes down through one map, and the answer comes back through another as a
+//! [`crate::record::Decision`].
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::tag::LIMITS;
+
+/// Room for a path: [`crate::record::PATH_BYTES`] and one.
+pub const ROOM: usize = 4096;
+
+/// The question. Paths stand at the end of their room, as hooks have them.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Question {
+    /// Whose rules hold, as in [`crate::tag::Tag`].
+    pub agents: [u32; LIMITS],
+    /// Of a peer: its address, as in [`crate::net::Net`].
+    pub address: [u8; 16],
+    /// The bank of the plan that is asked, in force or not.
+    pub bank: u32,
+    /// An [`crate::Act`].
+    pub act: u32,
+    /// [`UNKNOWN`], [`PATH`] or [`PEER`].
+    pub object: u32,
+    /// Of a peer: `IPPROTO_*`.
+    pub protocol: u32,
+    /// Bytes of the path.
+    pub path_len: u32,
+    /// Bytes of the path of the executable that acts, 0 where it is not known.
+    pub exe_len: u32,
+    /// Of a peer: its port, in host order.
+    pub port: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// The path.
+    pub path: [u8; ROOM],
+    /// The path of the executable that acts.
+    pub exe: [u8; ROOM],
+}
+
+/// [`Question::object`]: one that could not be known.
+pub const UNKNOWN: u32 = 0;
+/// [`Question::object`]: a file.
+pub const PATH: u32 = 1;
+/// [`Question::object`]: a peer.
+pub const PEER: u32 = 2;
+
+/// What the program that answers returns: the answer is in its map.
+pub const ANSWERED: u32 = 0;
+/// What it returns where it could not answer, and has written none.
+pub const UNANSWERED: u32 = 1;

@@ -1,0 +1,300 @@
+//! Recordings: every act of a session as it happened, in a file that can be read again.
+//!
+//! One JSON object a line: a [`Heading`], then an [`Entry`] for each act and each program start, in the order in
+//! which they came. What is replayed, learned from and compared is always this, never records of the kernel half:
+//! a recording outlives the version that made it. Pure: [`read`] and [`Entry::of`] do no I/O.
+
+mod text;
+
+pub use self::text::Text;
+
+use std::net::IpAddr;
+
+use monitor_common::{Act, Verdict, tag::NO_AGENT};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    agent::Agents,
+    event::{Event, ProcessId, What},
+    rules::model::{self, Moment},
+};
+
+/// The only version there is.
+pub const SCHEMA: &str = "driftwatch.recording/v1";
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heading {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The program that made it, `0.1.0`.
+    pub version: String,
+    /// The host that it was made on.
+    pub host: String,
+    /// When it begins.
+    pub started: Moment,
+    /// Home directories of that host: what `~` means.
+    pub homes: Vec<Text>,
+}
+
+/// One act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Nanoseconds since the recording began.
+    pub time: u64,
+    /// The run, in hexadecimal.
+    pub session: String,
+    /// The agents whose rules hold, outermost first; the last is the one that the session is a run of.
+    pub agents: Vec<String>,
+    /// The process that acts.
+    pub pid: u32,
+    /// When that was started, in hundredths of a second since boot: with `pid` its identity.
+    pub start: u64,
+    /// Its parent's pid, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u32>,
+    /// Its real user.
+    pub uid: u32,
+    /// Its executable, where it is known; of an exec, the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<Text>,
+    /// What it does, and to what.
+    #[serde(flatten)]
+    pub deed: Deed,
+    /// What was done about it: allow, alert, ask, deny or kill.
+    pub verdict: String,
+}
+
+/// What is done, and to what. An object that is left out could not be known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "lowercase")]
+pub enum Deed {
+    /// A program is started.
+    Exec {
+        /// Its path.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<Text>,
+        /// Arguments, the program's name first.
+        argv: Vec<Text>,
+        /// The working directory.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cwd: Option<Text>,
+    },
+    /// A file is opened so that it can be read.
+    Read {
+        /// Its path.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<Text>,
+    },
+    /// A file is opened so that it can be changed.
+    Write {
+        /// Its path.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<Text>,
+    },
+    /// A peer is named.
+    Connect {
+        /// Its address, IPv4 as IPv4.
+        address: IpAddr,
+        /// Its port.
+        port: u16,
+        /// `IPPROTO_*`.
+        protocol: u16,
+        /// The name that it was looked up by, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+}
+
+/// Why a file is no recording, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct ReadError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl Entry {
+    /// What an event tells, if it is an act. `agents` must not have learned of the event yet: of a program start,
+    /// the executable is the one before. `began` is the nanosecond of `CLOCK_BOOTTIME` at which the recording
+    /// began.
+    #[must_use]
+    pub fn of(event: &Event, agents: &Agents, began: u64) -> Option<Self> {
+        let (_, decision) = event.act()?;
+        let known = agents.processes.get(event.process);
+        let name = |number: &u32| agents.names.name(*number).unwrap_or("unknown").to_owned();
+        let numbers = event.agents.iter().take_while(|number| **number != NO_AGENT);
+        Some(Self {
+            time: event.time.saturating_sub(began),
+            session: event.session.to_string(),
+            agents: numbers.map(name).collect(),
+            pid: event.process.pid,
+            start: event.process.start,
+            parent: parent(event)
+                .or_else(|| known.and_then(|process| process.parent))
+                .map(|id| id.pid),
+            uid: event.uid,
+            exe: known.and_then(|process| process.image.exe.clone()).map(Text),
+            deed: Deed::of(event)?,
+            verdict: decision.done.name().to_owned(),
+        })
+    }
+
+    /// What was done about it.
+    #[must_use]
+    pub fn done(&self) -> Option<Verdict> {
+        let all = [Verdict::Allow, Verdict::Alert, Verdict::Ask, Verdict::Deny, Verdict::Kill];
+        all.into_iter().find(|verdict| verdict.name() == self.verdict)
+    }
+
+    /// The process that acts.
+    #[must_use]
+    pub const fn process(&self) -> ProcessId {
+        ProcessId { pid: self.pid, start: self.start }
+    }
+}
+
+fn parent(event: &Event) -> Option<ProcessId> {
+    match &event.what {
+        What::Exec(exec) => Some(exec.parent),
+        _ => None,
+    }
+}
+
+impl Deed {
+    fn of(event: &Event) -> Option<Self> {
+        let text = |bytes: &Option<Vec<u8>>| bytes.clone().map(Text);
+        match &event.what {
+            What::Exec(exec) => Some(Self::Exec {
+                path: text(&exec.exe),
+                argv: exec.argv.iter().cloned().map(Text).collect(),
+                cwd: text(&exec.cwd),
+            }),
+            What::File(file) if file.act == Act::Write => {
+                Some(Self::Write { path: text(&file.path) })
+            }
+            What::File(file) => Some(Self::Read { path: text(&file.path) }),
+            What::Net(net) => Some(Self::Connect {
+                address: IpAddr::V6(net.address).to_canonical(),
+                port: net.port,
+                protocol: net.protocol,
+                name: None,
+            }),
+            What::Fork { .. } | What::Exit { .. } => None,
+        }
+    }
+
+    /// The act.
+    #[must_use]
+    pub const fn act(&self) -> Act {
+        match self {
+            Self::Exec { .. } => Act::Exec,
+            Self::Read { .. } => Act::Read,
+            Self::Write { .. } => Act::Write,
+            Self::Connect { .. } => Act::Connect,
+        }
+    }
+
+    /// The object, as rules look at it.
+    #[must_use]
+    pub fn object(&self) -> model::Object {
+        match self {
+            Self::Exec { path, .. } | Self::Read { path } | Self::Write { path } => {
+                path.clone().map_or(model::Object::Unknown, |path| model::Object::Path(path.0))
+            }
+            Self::Connect { name: Some(name), port, protocol, .. } => {
+                model::Object::Host { name: name.clone(), port: *port, protocol: *protocol }
+            }
+            Self::Connect { address, port, protocol, name: None } => {
+                let address = match address {
+                    IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+                    IpAddr::V6(v6) => *v6,
+                };
+                model::Object::Peer { address, port: *port, protocol: *protocol }
+            }
+        }
+    }
+
+    /// The arguments after the program's name.
+    #[must_use]
+    pub fn args(&self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Exec { argv, .. } => argv.iter().skip(1).map(|text| text.0.clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// Its first line.
+    pub heading: Heading,
+    /// The others.
+    pub entries: Vec<Entry>,
+}
+
+/// Reads a recording.
+///
+/// # Errors
+///
+/// The first line that is none, with what is wrong with it.
+pub fn read(text: &str) -> Result<Recording, ReadError> {
+    let mut lines = text.lines().enumerate();
+    let refuse = |line: usize, message: String| ReadError { line: line + 1, message };
+    let (_, first) = lines.next().ok_or_else(|| {
+        refuse(0, "the file is empty: make a recording with `driftwatch record`".into())
+    })?;
+    let heading: Heading = serde_json::from_str(first)
+        .map_err(|error| refuse(0, format!("this is not the beginning of a recording: {error}")))?;
+    if heading.schema != SCHEMA {
+        let message = format!("`{}` cannot be read, only `{SCHEMA}`", heading.schema);
+        return Err(refuse(0, message));
+    }
+    let entries = lines.filter(|(_, line)| !line.trim().is_empty()).map(|(number, line)| {
+        let entry: Entry = serde_json::from_str(line)
+            .map_err(|error| refuse(number, format!("this is no entry of a recording: {error}")))?;
+        if entry.done().is_none() {
+            return Err(refuse(number, format!("`{}` is not a verdict", entry.verdict)));
+        }
+        Ok(entry)
+    });
+    Ok(Recording { heading, entries: entries.collect::<Result<_, _>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADING: &str = r#"{"schema":"driftwatch.recording/v1","version":"0.1.0","host":"h","started":"2026-11-22T12:00:00Z","homes":["/root"]}"#;
+    const READ: &str = r#"{"time":5,"session":"01","agents":["one"],"pid":7,"start":8,"uid":0,"exe":"/bin/cat","act":"read","path":{"hex":"2fff"},"verdict":"allow"}"#;
+
+    fn failure(text: &str) -> String {
+        read(text).expect_err("it is none").to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let recording = read(&format!("{HEADING}\n{READ}\n")).expect("a recording");
+        assert_eq!(recording.entries[0].deed.object(), model::Object::Path(b"/\xff".to_vec()));
+        assert_eq!(serde_json::to_string(&recording.heading).expect("text"), HEADING);
+        assert_eq!(serde_json::to_string(&recording.entries[0]).expect("text"), READ);
+    }
+
+    #[test]
+    fn what_is_none_is_refused_with_its_line() {
+        assert!(failure("").starts_with("line 1: the file is empty"));
+        assert!(failure("{}").starts_with("line 1: this is not the beginning"));
+        let other = HEADING.replace("/v1", "/v9");
+        assert!(failure(&other).starts_with("line 1: `driftwatch.recording/v9` cannot be read"));
+        let no_act = READ.replace("read", "reed");
+        assert!(failure(&format!("{HEADING}\n{READ}\n{no_act}")).starts_with("line 3: "));
+        let no_verdict = READ.replace("allow", "yes");
+        assert!(failure(&format!("{HEADING}\n{no_verdict}")).contains("`yes` is not a verdict"));
+        let odd = READ.replace("2fff", "2ff");
+        assert!(failure(&format!("{HEADING}\n{odd}")).starts_with("line 2: "));
+    }
+}

@@ -1,0 +1,174 @@
+//! The kernel half without a daemon: loaded by the test itself, given plans by it, and read by it. Threads
+//! of the test are the agents.
+//!
+//! For what a daemon is too slow to show, or never does.
+
+use std::{sync::mpsc, thread};
+
+use anyhow::{Context, anyhow};
+use monitor::{
+    control::pidfd,
+    event::{Event, decode},
+    host::Host,
+    kernel::{Kernel, Rings},
+    pipeline::InForce,
+    rehearsal::rehearse,
+    rules::{
+        SourceFile, Users,
+        compile::{Ground, compile},
+        evaluate::Tier,
+        glob::Homes,
+        load,
+        model::{Moment, RuleSet},
+        plan::KernelPlan,
+    },
+};
+use monitor_common::tag::{LIMITS, Tag};
+
+/// What literals are hashed with. Nobody is here to guess it.
+const SECRET: u64 = 0x1dea_0fa7_e575_eed0;
+
+/// A loaded kernel half. With it, its hooks go.
+pub struct Half {
+    /// The kernel half.
+    pub kernel: Kernel,
+    /// Home directories of its plans.
+    pub homes: Homes,
+    rings: Option<Rings>,
+    serial: u32,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Half {
+    /// Loads it. Nothing is attached, no plan is in force.
+    pub fn load() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let kernel = Kernel::load(SECRET, false)?;
+        Ok(Self { kernel, homes: Host::read().homes, rings: None, serial: 0, runtime })
+    }
+
+    /// Compiles rules whose agents are numbered from 1, as the next plan.
+    pub fn compile(&mut self, rules: &RuleSet, watch: bool) -> anyhow::Result<KernelPlan> {
+        self.serial += 1;
+        let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
+        let ground = Ground {
+            secret: SECRET,
+            homes: &self.homes,
+            tier: &Tier::REACT,
+            serial: self.serial,
+            agent_numbers: &agent_numbers,
+            watch,
+        };
+        compile(rules, &ground).map_err(|errors| anyhow!("{}", errors[0]))
+    }
+
+    /// Puts a plan in force without asking it anything.
+    pub fn install(&mut self, plan: &KernelPlan) -> anyhow::Result<()> {
+        let bank = self.kernel.plans.prepare(plan)?;
+        Ok(self.kernel.plans.switch(bank)?)
+    }
+
+    /// Puts a plan in force as the daemon does: asked first.
+    pub fn put_in_force(&mut self, plan: &KernelPlan, rules: &RuleSet) -> anyhow::Result<()> {
+        let in_force = InForce {
+            now: Moment::now(),
+            serial: plan.header.serial,
+            rules: rules.clone(),
+            order: plan.order.clone(),
+            agent_numbers: (1..).take(rules.agents.len()).collect(),
+            tier: Tier::REACT,
+            homes: self.homes.clone(),
+        };
+        let bank = rehearse(&mut self.kernel, plan, &in_force)?;
+        Ok(self.kernel.plans.switch(bank)?)
+    }
+
+    /// Attaches the hooks. A plan must be in force.
+    pub fn attach(&mut self) -> anyhow::Result<()> {
+        let _guard = self.runtime.enter();
+        self.rings = Some(self.kernel.rings()?);
+        Ok(self.kernel.attach()?)
+    }
+
+    /// The events that have come since the last call.
+    pub fn events(&mut self) -> anyhow::Result<Vec<Event>> {
+        let mut events = Vec::new();
+        self.some_events(usize::MAX, |event| {
+            events.push(event);
+            Ok(())
+        })?;
+        Ok(events)
+    }
+
+    /// Takes events, so many batches at most.
+    pub fn some_events(
+        &mut self,
+        batches: usize,
+        mut with: impl FnMut(Event) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let rings = self.rings.as_mut().context("not attached")?;
+        let mut outcome = Ok(());
+        for _ in 0..batches {
+            let more = rings.drain(|record| {
+                if outcome.is_ok() {
+                    outcome = decode(record).map_err(Into::into).and_then(&mut with);
+                }
+            });
+            if !more {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// One of the counters.
+    pub fn counter(&self, name: &str) -> anyhow::Result<u64> {
+        let counters = self.kernel.counters.read()?;
+        let found = counters.into_iter().find(|(known, _)| *known == name);
+        Ok(found.with_context(|| format!("no counter {name}"))?.1)
+    }
+
+    /// Puts a tag on a thread of this process.
+    pub fn tag(&self, tid: u32, session: u64, agents: &[u32]) -> anyhow::Result<()> {
+        use std::os::fd::AsFd as _;
+        let mut tag = Tag { session, ..Tag::default() };
+        tag.agents.get_mut(..agents.len()).context("too many agents")?.copy_from_slice(agents);
+        let thread = pidfd(tid, true).context("a pidfd of a thread")?;
+        self.kernel.tags.set(thread.as_fd(), &tag).context("tag a thread")
+    }
+
+    /// Does something in a thread of this process that is an agent, and waits for its end.
+    pub fn as_agents<T: Send>(
+        &self,
+        agents: &[u32],
+        act: impl FnOnce() -> T + Send,
+    ) -> anyhow::Result<T> {
+        thread::scope(|scope| {
+            let (tell, told) = mpsc::channel();
+            let (go, going) = mpsc::channel();
+            let thread = scope.spawn(move || {
+                tell.send(this_thread()).ok()?;
+                going.recv().ok()?;
+                Some(act())
+            });
+            self.tag(told.recv()?, 7, agents)?;
+            go.send(())?;
+            thread.join().ok().flatten().context("the acting thread ended early")
+        })
+    }
+}
+
+/// The number of the calling thread.
+#[must_use]
+pub fn this_thread() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
+}
+
+/// Reads a whole rule file.
+pub fn rules(text: &str) -> anyhow::Result<RuleSet> {
+    let source = SourceFile { name: "rules.yaml".to_owned(), text: text.as_bytes().to_vec() };
+    load(&[source], &Users::default(), Moment::now())
+        .map_err(|problems| anyhow!(problems.render(false)))
+}
+
+const _: () = assert!(LIMITS == 4, "tests use up to four agents");

@@ -462,7 +462,8 @@ fn read_rules(paths: &[PathBuf], host: &Host) -> Result<RuleSet, RulesError> {
     if files.is_empty() {
         return Err(RulesError::NoFiles(paths.to_vec()));
     }
-    rules::load(&files, &host.users, Moment::now()).map_err(RulesError::Problems)
+    rules::load_with(&rules::shipped::files(), &files, &host.users, Moment::now())
+        .map_err(RulesError::Problems)
 }
 
 fn open_sink(config: &Config) -> Result<Sink, DaemonError> {

@@ -37,6 +37,7 @@ pub mod glob;
 pub mod host_name;
 pub mod model;
 pub mod shipped;
+pub mod show;
 pub mod words;
 
 // What is said about it.

@@ -185,7 +185,7 @@ lists:
 
     #[test]
     fn what_may_have_been_meant_is_said() {
-        let said = loaded(&format!("version: 1\n{}", rule("onee", "secrets/al"))).unwrap_err();
+        let said = loaded(&format!("version: 1\n{}", rule("onee", "secrets/alll"))).unwrap_err();
         assert!(said.contains("did you mean `one`?"), "{said}");
         assert!(said.contains("did you mean `@secrets/all`?"), "{said}");
         assert!(said.ends_with("1 file, 2 problems. Nothing was loaded."), "{said}");

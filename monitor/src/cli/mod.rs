@@ -4,6 +4,7 @@
 //! permitted; 5 this kernel cannot do it. `run` passes on the command's own, or 125 to 127 as env(1) does.
 
 mod daemon;
+mod record;
 mod rules;
 
 use std::{
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
+    record::RecordArguments,
     rules::RulePaths,
 };
 use crate::{control::sweep, rules::Problems};
@@ -59,6 +61,17 @@ started, 127 where it was not found.")]
   driftwatch status
   driftwatch status -o json | jq .kernel.counters")]
     Status(StatusArguments),
+    /// Write down every act of agents, for replay and learning; refuses nothing (needs root)
+    #[command(after_help = "Examples:
+  driftwatch record --out ci.jsonl --agent ci-agent -- codex exec 'fix the build'
+  driftwatch record --rules rules.d --out today.jsonl --for 8h
+
+Whatever the rules say, nothing is refused or killed: all of them are in monitor mode here. They say
+who is an agent. A signal ends the recording, and so does the end of the command.
+
+Exit codes: the command's own; else 0, or 1 where acts were lost or the file takes no more; 125 to 127
+as `driftwatch run` has them.")]
+    Record(RecordArguments),
     #[command(name = sweep::WORD, hide = true)]
     Sweep(sweep::Sweep),
 }
@@ -71,6 +84,8 @@ pub(crate) enum Output {
 
 /// Something was found wrong.
 const PROBLEM: u8 = 1;
+/// Wrong usage, as clap has it.
+const USAGE: u8 = 2;
 /// The daemon does not answer.
 const UNREACHABLE: u8 = 3;
 /// Not permitted.
@@ -95,6 +110,7 @@ pub fn run() -> ExitCode {
             rules::read(&paths).map_or_else(|code| code, |rules| rules::test(&rules))
         }
         Command::Status(arguments) => daemon::status(arguments),
+        Command::Record(arguments) => record::record(arguments),
         Command::Sweep(sweep) => {
             sweep.run().map_or_else(|error| fail(&error, PROBLEM), |()| ExitCode::SUCCESS)
         }

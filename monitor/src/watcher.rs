@@ -97,7 +97,8 @@ pub(crate) fn read_rules(paths: &[PathBuf], host: &Host) -> Result<RuleSet, Rule
     if files.is_empty() {
         return Err(RulesError::NoFiles(paths.to_vec()));
     }
-    rules::load(&files, &host.users, Moment::now()).map_err(RulesError::Problems)
+    rules::load_with(&rules::shipped::files(), &files, &host.users, Moment::now())
+        .map_err(RulesError::Problems)
 }
 
 /// Waits for the end of an exception, by the clock of day, which may be set meanwhile: it is looked at once a

@@ -8,7 +8,7 @@ mod record;
 mod rules;
 
 use std::{
-    io::{self, IsTerminal as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
     record::RecordArguments,
-    rules::RulePaths,
+    rules::{CheckArguments, RulePaths, ShowArguments},
 };
 use crate::{control::sweep, rules::Problems};
 
@@ -50,8 +50,15 @@ started, 127 where it was not found.")]
     /// Read, cross-check and compile rules; loads nothing, needs no root
     #[command(after_help = "Examples:
   driftwatch check rules.d
-  driftwatch check 10-agents.yaml 20-secrets.yaml && echo fine")]
-    Check(RulePaths),
+  driftwatch check 10-agents.yaml 20-secrets.yaml && echo fine
+  driftwatch check --on-this-host rules.d        what becomes of each rule here; 1 if any does less than it asks")]
+    Check(CheckArguments),
+    /// Show rules as they were understood: lists opened, defaults filled in, where each thing came from
+    #[command(after_help = "Examples:
+  driftwatch show --rules rules.d
+  driftwatch show --rules rules.d agent-egress
+  driftwatch show --rules rules.d --plan         what the kernel half is told")]
+    Show(ShowArguments),
     /// Run the tests inside the rules; needs no root
     #[command(after_help = "Examples:
   driftwatch test rules.d")]
@@ -103,9 +110,8 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Daemon(arguments) => daemon::daemon(arguments),
         Command::Run(arguments) => daemon::run(arguments),
-        Command::Check(RulePaths { paths }) => {
-            rules::read(&paths).map_or_else(|code| code, |rules| rules::check(&rules))
-        }
+        Command::Check(arguments) => rules::check(&arguments),
+        Command::Show(arguments) => rules::show(&arguments),
         Command::Test(RulePaths { paths }) => {
             rules::read(&paths).map_or_else(|code| code, |rules| rules::test(&rules))
         }
@@ -114,6 +120,14 @@ pub fn run() -> ExitCode {
         Command::Sweep(sweep) => {
             sweep.run().map_or_else(|error| fail(&error, PROBLEM), |()| ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Prints. Whoever reads it may have gone: that is no error of ours.
+fn say(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error, PROBLEM),
+        _ => ExitCode::SUCCESS,
     }
 }
 

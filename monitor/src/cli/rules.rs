@@ -1,9 +1,8 @@
 //! Commands about rule files that need no root: reading, checking, testing.
-#![expect(clippy::print_stdout, reason = "this is where the program speaks")]
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::{PROBLEM, RULES, fail, show};
+use super::{Output, PROBLEM, RULES, fail, say};
 use crate::{
     daemon::{self, RulesError, compile_errors, count},
     host::{self, Host},
@@ -13,7 +12,9 @@ use crate::{
         evaluate::Tier,
         examples,
         model::{Moment, RuleSet},
-        reach::within,
+        plan::KernelPlan,
+        reach::{here::Report, within},
+        show::Show,
     },
 };
 
@@ -24,16 +25,59 @@ pub(super) struct RulePaths {
     pub(super) paths: Vec<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArguments {
+    #[command(flatten)]
+    rules: RulePaths,
+    /// Say what becomes of each rule on this host: exit code 1 if any does less than it asks for
+    #[arg(long)]
+    on_this_host: bool,
+    /// How that looks
+    #[arg(short, long, default_value = "text", requires = "on_this_host")]
+    output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArguments {
+    /// Rule files, or directories whose *.yaml files are
+    #[arg(long, value_name = "PATH", default_value = RULES)]
+    rules: Vec<PathBuf>,
+    /// What the kernel half is told, in place of the rules
+    #[arg(long, conflicts_with = "rule")]
+    plan: bool,
+    /// The one rule that is wanted
+    rule: Option<String>,
+}
+
 pub(super) fn read(paths: &[PathBuf]) -> Result<RuleSet, ExitCode> {
     let files = host::rule_files(paths).map_err(|error| fail(&error, PROBLEM))?;
     if files.is_empty() {
         return Err(fail(&RulesError::NoFiles(paths.to_vec()), PROBLEM));
     }
-    rules::load(&files, &Host::read().users, Moment::now()).map_err(|problems| show(&problems))
+    let shipped = rules::shipped::files();
+    rules::load_with(&shipped, &files, &Host::read().users, Moment::now())
+        .map_err(|problems| super::show(&problems))
 }
 
 /// Compiles too: what cannot be represented in the kernel is a problem like any other.
-pub(super) fn check(rules: &RuleSet) -> ExitCode {
+pub(super) fn check(arguments: &CheckArguments) -> ExitCode {
+    let rules = match read(&arguments.rules.paths) {
+        Ok(rules) => rules,
+        Err(code) => return code,
+    };
+    for note in &rules.notes {
+        eprintln!("note: {}\n  --> {}\n", note.message, note.place);
+    }
+    if let Err(code) = compiled(&rules) {
+        return code;
+    }
+    if arguments.on_this_host {
+        return on_this_host(&rules, arguments.output);
+    }
+    say(&format!("ok: {}\n", counts(&rules)))
+}
+
+fn compiled(rules: &RuleSet) -> Result<KernelPlan, ExitCode> {
     let host = Host::read();
     let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
     let ground = Ground {
@@ -44,19 +88,44 @@ pub(super) fn check(rules: &RuleSet) -> ExitCode {
         agent_numbers: &agent_numbers,
         watch: false,
     };
-    for note in &rules.notes {
-        eprintln!("note: {}\n  --> {}\n", note.message, note.place);
-    }
-    match compile(&within(rules, Moment::now()).rules, &ground) {
-        Ok(_) => {
-            println!("ok: {}", counts(rules));
-            ExitCode::SUCCESS
+    compile(&within(rules, Moment::now()).rules, &ground).map_err(|errors| {
+        eprintln!("{}", compile_errors(&errors));
+        ExitCode::from(PROBLEM)
+    })
+}
+
+fn on_this_host(rules: &RuleSet, output: Output) -> ExitCode {
+    let report = Report::new(rules, &Tier::REACT, Moment::now());
+    let said = match output {
+        Output::Text => say(&report.to_string()),
+        Output::Json => {
+            let mut report = serde_json::to_value(&report).expect("plain data");
+            report["schema"] = "driftwatch.on-this-host/v1".into();
+            say(&format!("{report:#}\n"))
         }
-        Err(errors) => {
-            eprintln!("{}", compile_errors(&errors));
-            ExitCode::from(PROBLEM)
-        }
+    };
+    if report.is_whole() { said } else { ExitCode::from(PROBLEM) }
+}
+
+pub(super) fn show(arguments: &ShowArguments) -> ExitCode {
+    let rules = match read(&arguments.rules) {
+        Ok(rules) => rules,
+        Err(code) => return code,
+    };
+    if arguments.plan {
+        return match compiled(&rules) {
+            Ok(plan) => say(&plan.to_string()),
+            Err(code) => code,
+        };
     }
+    let only = arguments.rule.as_deref();
+    if let Some(id) = only
+        && !rules.rules.iter().any(|rule| rule.id == id)
+    {
+        let ids = rules.rules.iter().map(|rule| &*rule.id).collect::<Vec<_>>().join(", ");
+        return fail(&format!("no rule has the id `{id}`: use one of {ids}"), PROBLEM);
+    }
+    say(&Show { rules: &rules, only }.to_string())
 }
 
 fn counts(rules: &RuleSet) -> String {
@@ -74,22 +143,24 @@ fn counts(rules: &RuleSet) -> String {
 }
 
 pub(super) fn test(rules: &RuleSet) -> ExitCode {
-    println!("ok: {}", counts(rules));
+    let mut text = format!("ok: {}\n", counts(rules));
     let outcomes = examples::run(rules, Moment::now());
     for outcome in &outcomes {
         let example = &rules.tests[outcome.test];
         let by =
             outcome.rule.map(|rule| format!(" by {}", rules.rules[rule].id)).unwrap_or_default();
+        let got = outcome.got.name();
         if outcome.passed {
-            println!("  pass {} ({}{by})", example.name, outcome.got.name());
+            text += &format!("  pass {} ({got}{by})\n", example.name);
         } else {
             let rule = example.rule.as_ref().map(|rule| format!(" by {rule}")).unwrap_or_default();
             let expected = example.expect.name();
-            println!("  FAIL {} at {}", example.name, example.place);
-            println!("       expected {expected}{rule}, got {}{by}", outcome.got.name());
+            text += &format!("  FAIL {} at {}\n", example.name, example.place);
+            text += &format!("       expected {expected}{rule}, got {got}{by}\n");
         }
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
-    println!("{} passed, {failed} failed", outcomes.len() - failed);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(PROBLEM) }
+    text += &format!("{} passed, {failed} failed\n", outcomes.len() - failed);
+    let said = say(&text);
+    if failed == 0 { said } else { ExitCode::from(PROBLEM) }
 }

@@ -4,7 +4,7 @@
 //! hooks are attached before `/proc` is read (seen twice beats never), and when this ends, in whatever
 //! way, the kernel takes every hook off again.
 
-use std::{io, path::PathBuf, sync::atomic::Ordering};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::atomic::Ordering};
 
 use monitor_common::tag::{FRESH, LIMITS, NO_AGENT, Tag};
 use serde_json::{Value, json};
@@ -25,12 +25,15 @@ use crate::{
     event::SessionId,
     host::{self, FileError, Host},
     kernel::{HookLog, Kernel, KernelError},
+    label::{self, Labels, LeftOut},
     pipeline::{InForce, Pipeline},
     rehearsal::{Disagreement, NotInForce, rehearse},
     rules::{
         self, Problems,
         compile::{CompileError, Ground, compile},
         evaluate::Tier,
+        glob::Homes,
+        labels,
         model::RuleSet,
         plan::KernelPlan,
     },
@@ -169,6 +172,7 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
         plan: None,
         secret,
         serial: 0,
+        left_out: LeftOut::default(),
         refused_reloads: 0,
         config: config.clone(),
     };
@@ -209,6 +213,7 @@ struct Daemon {
     plan: Option<KernelPlan>,
     secret: u64,
     serial: u32,
+    left_out: LeftOut,
     refused_reloads: u64,
     config: Config,
 }
@@ -231,7 +236,8 @@ impl Daemon {
             agent_numbers: &agent_numbers,
             watch: false,
         };
-        let plan = compile(&rules, &ground).map_err(RulesError::Compile)?;
+        let mut plan = compile(&rules, &ground).map_err(RulesError::Compile)?;
+        let (labels, left_out) = labelled(&mut plan, &rules, &self.host.homes);
         let in_force = InForce {
             serial,
             order: plan.order.clone(),
@@ -239,6 +245,7 @@ impl Daemon {
             agent_numbers,
             tier,
             homes: self.host.homes.clone(),
+            labels,
         };
         let bank = rehearse(&mut self.kernel, &plan, &in_force)?;
         // Before the switch: a record of the new plan may come at once.
@@ -247,7 +254,7 @@ impl Daemon {
             self.pipeline.take_back();
             return Err(error.into());
         }
-        (self.plan, self.serial) = (Some(plan), serial);
+        (self.plan, self.serial, self.left_out) = (Some(plan), serial, left_out);
         Ok(())
     }
 
@@ -348,6 +355,9 @@ impl Daemon {
     }
 
     fn say_ready(&self) {
+        if self.left_out != LeftOut::default() {
+            eprintln!("labels    known by their names only: {}", self.left_out);
+        }
         eprintln!("ready     {}", self.summary());
     }
 
@@ -382,6 +392,7 @@ impl Daemon {
                 "rules": in_force.map(|rules| rules.rules.rules.len()),
                 "agents": in_force.map(|rules| rules.rules.agents.len()),
                 "refused_reloads": self.refused_reloads,
+                "labels": in_force.map(|rules| rules.labels.len()),
             },
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": self.pipeline.agents.sessions(),
@@ -403,6 +414,24 @@ impl Daemon {
             },
         })
     }
+}
+
+/// Makes the files that rules shut known by their inode, and gives their names.
+fn labelled(
+    plan: &mut KernelPlan,
+    rules: &RuleSet,
+    homes: &Homes,
+) -> (BTreeMap<(u32, u64), Vec<u8>>, LeftOut) {
+    let Labels { files, mut left_out } = label::find(&labels::search(rules), homes);
+    let mut names = BTreeMap::new();
+    for (key, (name, rules)) in files {
+        if plan.label(key, &rules) {
+            names.insert((key.device, key.inode), name);
+        } else {
+            left_out.no_room += 1;
+        }
+    }
+    (names, left_out)
 }
 
 fn pidfd(caller: &Caller) -> std::os::fd::BorrowedFd<'_> {

@@ -12,7 +12,7 @@ use monitor_common::Verdict;
 
 use crate::{
     agent::{Agents, Process},
-    event::{Decision, DecodeError, Event, ProcessId, What, decode},
+    event::{Decision, DecodeError, Event, ProcessId, What, decode, shown},
     rules::{
         evaluate::{Attempt, Tier, evaluate, explain_match},
         glob::Homes,
@@ -35,6 +35,8 @@ pub struct InForce {
     pub tier: Tier,
     /// Home directories of this host.
     pub homes: Homes,
+    /// The names of the files that are known by their inode, by `s_dev` and number.
+    pub labels: BTreeMap<(u32, u64), Vec<u8>>,
 }
 
 /// Plans whose records may still be on their way.
@@ -164,12 +166,10 @@ impl Pipeline {
         if self.disagrees(&in_force, &event, &object, rule) {
             self.seen.disagreements += 1;
         }
-        let matched = rule
-            .and_then(|index| explain_match(&in_force.rules.rules[index], &in_force.homes, &object))
-            .map(|item| match item.list {
-                Some(list) => format!("{} in @{list}", item.text),
-                None => item.text.to_owned(),
-            });
+        let matched = rule.and_then(|index| match decision.by_label {
+            true => matched_by_inode(&in_force, index, &event),
+            false => matched(&in_force, index, &object),
+        });
         let agent = self.agents.names.name(event.agent()).unwrap_or("unknown").to_owned();
         Some(Finding { event, decision, agent, ancestry, complete, in_force, rule, matched })
     }
@@ -182,14 +182,43 @@ impl Pipeline {
         object: &Object,
         rule: Option<RuleIndex>,
     ) -> bool {
-        let Some((act, _)) = event.act() else { return false };
+        let Some((act, decision)) = event.act() else { return false };
         let agents = judged(in_force, event);
         let process = self.agents.processes.get(event.process);
         let exe = process.and_then(|process| process.image.exe.as_deref());
         let attempt = Attempt { agents: &agents, act, object, exe };
         let ruling = evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);
-        ruling.rule != rule
+        match decision.by_label {
+            // It knows no inodes: of what it finds by the name, nothing may be stronger.
+            true => place(in_force, ruling.rule) < place(in_force, rule),
+            false => ruling.rule != rule,
+        }
     }
+}
+
+/// The number of a rule in its plan, the strongest first; after all of them where there is none.
+fn place(in_force: &InForce, rule: Option<RuleIndex>) -> usize {
+    let number = in_force.order.iter().position(|&known| Some(known) == rule);
+    number.unwrap_or(in_force.order.len())
+}
+
+/// The item of a rule that an object matched.
+fn matched(in_force: &InForce, rule: RuleIndex, object: &Object) -> Option<String> {
+    let item = explain_match(&in_force.rules.rules[rule], &in_force.homes, object)?;
+    Some(match item.list {
+        Some(list) => format!("{} in @{list}", item.text),
+        None => item.text.to_owned(),
+    })
+}
+
+/// The same for a file that is one of those it names under another name.
+fn matched_by_inode(in_force: &InForce, rule: RuleIndex, event: &Event) -> Option<String> {
+    let What::File(file) = &event.what else { return None };
+    let Some(name) = in_force.labels.get(&file.inode) else {
+        return Some("matched by inode".to_owned());
+    };
+    let item = matched(in_force, rule, &Object::Path(name.clone())).unwrap_or_default();
+    Some(format!("{item}, matched by inode: {}", shown(name)))
 }
 
 /// The agents by whose rules an act was judged, as this rule set knows them. Being started as the root of a

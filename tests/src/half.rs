@@ -3,7 +3,7 @@
 //!
 //! For what a daemon is too slow to show, or never does.
 
-use std::{sync::mpsc, thread};
+use std::{collections::BTreeMap, sync::mpsc, thread};
 
 use anyhow::{Context, anyhow};
 use monitor::{
@@ -26,7 +26,7 @@ use monitor::{
 use monitor_common::tag::{LIMITS, Tag};
 
 /// What literals are hashed with. Nobody is here to guess it.
-const SECRET: u64 = 0x1dea_0f_a_7e57_5eed;
+const SECRET: u64 = 0x01de_a0fa_7e57_5eed;
 
 /// A loaded kernel half. With it, its hooks go.
 pub struct Half {
@@ -77,6 +77,7 @@ impl Half {
             agent_numbers: (1..).take(rules.agents.len()).collect(),
             tier: Tier::REACT,
             homes: self.homes.clone(),
+            labels: BTreeMap::new(),
         };
         let bank = rehearse(&mut self.kernel, plan, &in_force)?;
         Ok(self.kernel.plans.switch(bank)?)

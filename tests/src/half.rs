@@ -50,16 +50,7 @@ impl Half {
     /// Compiles rules whose agents are numbered from 1, as the next plan.
     pub fn compile(&mut self, rules: &RuleSet, watch: bool) -> anyhow::Result<KernelPlan> {
         self.serial += 1;
-        let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
-        let ground = Ground {
-            secret: SECRET,
-            homes: &self.homes,
-            tier: &Tier::REACT,
-            serial: self.serial,
-            agent_numbers: &agent_numbers,
-            watch,
-        };
-        compile(rules, &ground).map_err(|errors| anyhow!("{}", errors[0]))
+        plan(rules, &self.homes, self.serial, watch)
     }
 
     /// Puts a plan in force without asking it anything.
@@ -156,6 +147,24 @@ impl Half {
             thread.join().ok().flatten().context("the acting thread ended early")
         })
     }
+}
+
+/// Compiles rules for nobody: without a kernel half.
+pub fn compiled(rules: &RuleSet) -> anyhow::Result<KernelPlan> {
+    plan(rules, &Homes(vec![b"/root".to_vec()]), 1, false)
+}
+
+fn plan(rules: &RuleSet, homes: &Homes, serial: u32, watch: bool) -> anyhow::Result<KernelPlan> {
+    let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
+    let ground = Ground {
+        secret: SECRET,
+        homes,
+        tier: &Tier::REACT,
+        serial,
+        agent_numbers: &agent_numbers,
+        watch,
+    };
+    compile(rules, &ground).map_err(|errors| anyhow!("{}", errors[0]))
 }
 
 /// The number of the calling thread.

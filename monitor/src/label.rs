@@ -54,7 +54,7 @@ pub struct LeftOut {
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
-            (self.floating, "globs that begin with **"),
+            (self.floating, "globs that begin with a wildcard"),
             (self.directories, "directories beyond 100,000 entries or 16 levels"),
             (self.unnamed, "files whose inodes cannot be told apart for ever"),
             (self.no_room, "files beyond what a plan has room for"),
@@ -106,8 +106,7 @@ impl Walk<'_> {
         if start.whole {
             return self.file(&path, wanted);
         }
-        let root = if path.as_os_str().is_empty() { PathBuf::from("/") } else { path };
-        let mut waiting = vec![(root, 0)];
+        let mut waiting = vec![(path, 0)];
         while let Some((directory, depth)) = waiting.pop() {
             if CLOSED.iter().any(|closed| directory.starts_with(closed)) {
                 continue;
@@ -120,7 +119,11 @@ impl Walk<'_> {
             for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
                 self.entries += 1;
                 match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => waiting.push((entry.path(), depth + 1)),
+                    Ok(kind)
+                        if kind.is_dir() && wanted.levels.is_none_or(|levels| depth < levels) =>
+                    {
+                        waiting.push((entry.path(), depth + 1));
+                    }
                     Ok(kind) if kind.is_file() => self.file(&entry.path(), wanted),
                     _ => {}
                 }

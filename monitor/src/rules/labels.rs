@@ -27,13 +27,17 @@ pub struct Start {
 
 /// What to look for at one place.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted<'a>(Vec<(&'a Glob, Vec<RuleIndex>)>);
+pub struct Wanted<'a> {
+    /// How many directories deep: 0 for files of that place alone, none for any number.
+    pub levels: Option<usize>,
+    globs: Vec<(&'a Glob, Vec<RuleIndex>)>,
+}
 
 impl Wanted<'_> {
     /// The rules that name a file with this path, in order, each once.
     #[must_use]
     pub fn rules(&self, path: &[u8], homes: &super::glob::Homes) -> Vec<RuleIndex> {
-        let fitting = self.0.iter().filter(|(glob, _)| glob.matches(path, homes));
+        let fitting = self.globs.iter().filter(|(glob, _)| glob.matches(path, homes));
         let mut rules: Vec<_> = fitting.flat_map(|(_, rules)| rules).copied().collect();
         rules.sort_unstable();
         rules.dedup();
@@ -46,7 +50,8 @@ impl Wanted<'_> {
 pub struct Search<'a> {
     /// By where to begin.
     pub wanted: BTreeMap<Start, Wanted<'a>>,
-    /// Globs that are not looked for, since they could be anywhere (`**/x`).
+    /// Globs that are not looked for, since what they name could be anywhere (`**/x`, `/*/x`) or anywhere
+    /// in a home directory (`~/**/x`).
     pub floating: usize,
 }
 
@@ -75,16 +80,22 @@ impl<'a> Search<'a> {
             })
             .collect();
         let home = glob.anchor() == Anchor::Home;
-        if fixed.is_empty() && !home && glob.parts()[0] == Part::Depth {
+        let deep = glob.parts().contains(&Part::Depth);
+        if fixed.is_empty() && (deep || !home) {
             self.floating += 1;
             return;
         }
+        let start_parts = fixed.len();
         let path = fixed.iter().flat_map(|name| [b"/", *name].concat()).collect();
-        let start = Start { home, path, whole: fixed.len() == glob.parts().len() };
-        let wanted = self.wanted.entry(start).or_default();
-        match wanted.0.iter_mut().find(|(known, _)| *known == glob) {
+        let start = Start { home, path, whole: start_parts == glob.parts().len() };
+        // A directory for each part between the fixed ones and the name of the file.
+        let levels = (!deep).then(|| (glob.parts().len() - start_parts).saturating_sub(1));
+        let wanted =
+            self.wanted.entry(start).or_insert(Wanted { levels: Some(0), globs: Vec::new() });
+        wanted.levels = wanted.levels.zip(levels).map(|(known, levels)| known.max(levels));
+        match wanted.globs.iter_mut().find(|(known, _)| *known == glob) {
             Some((_, rules)) => rules.push(rule),
-            None => wanted.0.push((glob, vec![rule])),
+            None => wanted.globs.push((glob, vec![rule])),
         }
     }
 }
@@ -98,7 +109,7 @@ mod tests {
 version: 1
 agents: { a: { any: [{ launched-as: a }] } }
 rules:
-  - { id: r, title: t, agents: [a], action: kill, read: { never: [/etc/shadow, ~/.ssh/id_*, '**/x', '/*/y', ~/z] } }
+  - { id: r, title: t, agents: [a], action: kill, read: { never: [/etc/shadow, ~/.ssh/id_*, '**/x', '/*/y', ~/z, '~/**/v', '~/.e*', '/srv/*/*/k?'] } }
   - { id: w, title: t, agents: [a], action: kill, write: { never: [/etc/shadow, '/etc/ssh/**'] } }
   - { id: o, title: t, agents: [a], action: kill, read: { only: [/only] } }
   - { id: e, title: t, agents: [a], action: kill, exec: { never: [/exec] } }
@@ -112,19 +123,22 @@ rules:
         let start = |home: bool, path: &str, whole: bool| Start { home, path: path.into(), whole };
         let begins: Vec<_> = search.wanted.keys().cloned().collect();
         let all = [
-            start(false, "", false),
             start(false, "/etc/shadow", true),
             start(false, "/etc/ssh", false),
+            start(false, "/srv", false),
+            start(true, "", false),
             start(true, "/.ssh", false),
             start(true, "/z", true),
         ];
         assert_eq!(begins, all);
-        assert_eq!(search.floating, 1);
+        assert_eq!(search.floating, 3);
+        let levels: Vec<_> = search.wanted.values().map(|wanted| wanted.levels).collect();
+        assert_eq!(levels, [Some(0), None, Some(2), Some(0), Some(0), Some(0)]);
         let homes = Homes(vec![b"/root".to_vec()]);
         let named = |start: &Start, path: &str| search.wanted[start].rules(path.as_bytes(), &homes);
-        assert_eq!(named(&all[1], "/etc/shadow"), [0, 1]);
-        assert_eq!(named(&all[3], "/home/u/.ssh/id_a"), [0]);
-        assert_eq!(named(&all[3], "/home/u/.ssh/known_hosts"), [0; 0]);
-        assert_eq!(named(&all[2], "/etc/ssh/a/b"), [1]);
+        assert_eq!(named(&all[0], "/etc/shadow"), [0, 1]);
+        assert_eq!(named(&all[4], "/home/u/.ssh/id_a"), [0]);
+        assert_eq!(named(&all[4], "/home/u/.ssh/known_hosts"), [0; 0]);
+        assert_eq!(named(&all[1], "/etc/ssh/a/b"), [1]);
     }
 }

@@ -9,8 +9,8 @@ use monitor_common::{
     Act, Verdict,
     counter::Miss,
     file::{File, Origin},
-    plan::{Bits, Mask, Space},
-    record::{Decision, Kind},
+    plan::{Bits, Mask, RULE_WORDS, Space, header_flag},
+    record::{Decision, Kind, NO_RULE},
     tag::Tag,
 };
 
@@ -156,7 +156,10 @@ impl Open<'_> {
         let path_of = |file| path::of(place.buffer, field::within(file, &field::FILE_PATH));
         let start = self.file.and_then(path_of);
         match start {
-            Ok(start) => classify::path(self.plan, place, start, Space::Absolute),
+            Ok(start) => {
+                classify::path(self.plan, place, start, Space::Absolute);
+                self.label(scratch);
+            }
             Err(why) if self.file.is_ok() => miss::note(why),
             Err(_) => {} // noted where it was found out
         }
@@ -168,6 +171,34 @@ impl Open<'_> {
         }
     }
 
+    /// The file may be one that a rule names, under another name.
+    #[inline(always)]
+    fn label(&self, scratch: *mut Scratch) {
+        if self.plan.header.flags & header_flag::LABELS == 0 {
+            return;
+        }
+        // SAFETY: a claimed slot.
+        let (bits, labelled) = unsafe {
+            (*scratch).labelled = [0; RULE_WORDS];
+            (&raw mut (*scratch).bits, &raw mut (*scratch).labelled)
+        };
+        match self.file.and_then(|file| field::read::<Address>(file, &field::FILE_INODE)) {
+            Ok(inode) => classify::label(self.plan, bits, labelled, inode),
+            Err(why) => miss::note(why),
+        }
+    }
+
+    /// Whether the rule that decides names the file by its inode alone.
+    #[inline(always)]
+    fn is_by_label(&self, scratch: *mut Scratch, rule: u32) -> bool {
+        if self.plan.header.flags & header_flag::LABELS == 0 || rule == NO_RULE {
+            return false;
+        }
+        // SAFETY: a claimed slot; masked to the array.
+        let word = unsafe { (*scratch).labelled[(rule as usize / 64) & (RULE_WORDS - 1)] };
+        word >> (rule % 64) & 1 != 0
+    }
+
     /// Whether anybody asks what comes of an act.
     #[inline(always)]
     fn concerns(&self, mode: u32, holding: &Mask) -> bool {
@@ -176,7 +207,7 @@ impl Open<'_> {
 
     #[inline(always)]
     fn act(&self, scratch: *mut Scratch, act: Act, holding: &Mask, start: Missed<u32>) {
-        let decision = match start {
+        let mut decision = match start {
             Ok(_) => verdict::of(self.plan, holding, scratch, Exe::OfCurrent),
             Err(_) => verdict::of_unknown(self.plan, holding),
         };
@@ -184,6 +215,9 @@ impl Open<'_> {
             return;
         }
         verdict::carry_out(&decision);
+        if start.is_ok() && self.is_by_label(scratch, decision.rule) {
+            decision.by_label = 1;
+        }
         self.record(scratch, act, &decision, start.unwrap_or(PATH_BUFFER as u32));
     }
 

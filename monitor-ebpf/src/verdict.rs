@@ -167,7 +167,7 @@ fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
 #[inline(always)]
 fn strongest(plan: &Plan, hit: &[u64; RULE_WORDS], unknown: u8) -> Decision {
     let mut decision =
-        Decision { rule: NO_RULE, done: Verdict::Allow as u8, unknown, reserved: [0; 2] };
+        Decision { rule: NO_RULE, done: Verdict::Allow as u8, unknown, by_label: 0, reserved: 0 };
     for word in 0..RULE_WORDS {
         if hit[word] == 0 {
             continue;

@@ -37,5 +37,6 @@ pub mod rules;
 mod adopt;
 pub mod control;
 pub mod host;
+pub mod label;
 pub mod launch;
 pub mod rehearsal;

@@ -60,6 +60,7 @@ pub mod plan;
 
 pub mod compile;
 
+pub mod labels;
 pub mod lookup;
 
 #[cfg(test)]

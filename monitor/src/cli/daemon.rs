@@ -16,7 +16,7 @@ use crate::{
         SOCKET,
         client::{Client, ClientError},
     },
-    daemon::{self, Config, DaemonError, Format, RulesError},
+    daemon::{self, Config, DaemonError, Format, RulesError, WatchError},
     kernel::KernelError,
     launch,
 };
@@ -74,16 +74,18 @@ pub(super) fn daemon(arguments: DaemonArguments) -> ExitCode {
     let DaemonArguments { rules, socket, debug, .. } = arguments;
     match daemon::run(&Config { rules, alerts, format, socket, debug }) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(DaemonError::Rules(RulesError::Problems(problems))) => show(&problems),
-        Err(error) => fail(&error, daemon_exit_code(&error)),
+        Err(DaemonError::Watch(error)) => unwatched(&error),
+        Err(error) => fail(&error, PROBLEM),
     }
 }
 
-pub(super) const fn daemon_exit_code(error: &DaemonError) -> u8 {
+/// Says why nothing is watched.
+pub(super) fn unwatched(error: &WatchError) -> ExitCode {
     match error {
-        DaemonError::Kernel(KernelError::Capability { .. }) => NOT_PERMITTED,
-        DaemonError::Kernel(_) => INCAPABLE,
-        _ => PROBLEM,
+        WatchError::Rules(RulesError::Problems(problems)) => show(problems),
+        WatchError::Kernel(KernelError::Capability { .. }) => fail(error, NOT_PERMITTED),
+        WatchError::Kernel(_) => fail(error, INCAPABLE),
+        WatchError::Rules(_) | WatchError::Loop(_) => fail(error, PROBLEM),
     }
 }
 

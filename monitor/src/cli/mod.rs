@@ -5,6 +5,7 @@
 
 mod daemon;
 mod format;
+mod record;
 mod rewrite;
 mod rules;
 
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
     format::ExplainArguments,
+    record::RecordArguments,
     rewrite::Fmt,
     rules::{CheckArguments, RulePaths, ShowArguments},
 };
@@ -95,6 +97,17 @@ Exit codes: 0 every file is in the one style, 1 a file was refused or, with --ch
   driftwatch status
   driftwatch status -o json | jq .kernel.counters")]
     Status(StatusArguments),
+    /// Write down every act of agents, for replay and learning; refuses nothing (needs root)
+    #[command(after_help = "Examples:
+  driftwatch record --out ci.jsonl --agent ci-agent -- codex exec 'fix the build'
+  driftwatch record --rules rules.d --out today.jsonl --for 8h
+
+Whatever the rules say, nothing is refused or killed: all of them are in monitor mode here. They say
+who is an agent. A signal ends the recording, and so does the end of the command.
+
+Exit codes: the command's own; else 0, or 1 where acts were lost or the file takes no more; 125 to 127
+as `driftwatch run` has them.")]
+    Record(RecordArguments),
     #[command(name = sweep::WORD, hide = true)]
     Sweep(sweep::Sweep),
 }
@@ -107,6 +120,8 @@ pub(crate) enum Output {
 
 /// Something was found wrong.
 const PROBLEM: u8 = 1;
+/// Wrong usage, as clap has it.
+const USAGE: u8 = 2;
 /// The daemon does not answer.
 const UNREACHABLE: u8 = 3;
 /// Not permitted.
@@ -133,6 +148,7 @@ pub fn run() -> ExitCode {
         Command::Schema => format::schema(),
         Command::Fmt(fmt) => fmt.run(),
         Command::Status(arguments) => daemon::status(arguments),
+        Command::Record(arguments) => record::record(arguments),
         Command::Sweep(sweep) => {
             sweep.run().map_or_else(|error| fail(&error, PROBLEM), |()| ExitCode::SUCCESS)
         }

@@ -67,6 +67,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::parse_time::seconds;
 use self::{
     model::{Moment, RuleSet},
     problem::Found,

@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use rustix::fs::{Gid, Uid};
@@ -103,7 +104,8 @@ fn tell(error: &Kept) {
 /// What would be changed, as patch(1) reads it.
 fn diff(file: &SourceFile, formatted: &str) -> String {
     let text = String::from_utf8_lossy(&file.text);
-    let diff = TextDiff::from_lines(&*text, formatted);
+    // Beyond that the diff is no longer the shortest one.
+    let diff = TextDiff::configure().timeout(Duration::from_secs(1)).diff_lines(&*text, formatted);
     diff.unified_diff().header(&file.name, &file.name).to_string()
 }
 

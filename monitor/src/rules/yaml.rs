@@ -1,8 +1,8 @@
 //! YAML: a text becomes a tree of [`Node`]s that know where they are, or a problem.
 //!
-//! The only place that knows the YAML library. It holds the tree to what a rule file needs: one
-//! document, no tags, no merge keys, a shallow tree, a bounded number of nodes. What the nodes mean is
-//! for [`super::parse`] to say.
+//! The only place that knows what YAML means; how it is written is for [`super::style`] to know. It holds
+//! the tree to what a rule file needs: one document, no tags, no merge keys, a shallow tree, a bounded number
+//! of nodes. What the nodes mean is for [`super::parse`] to say.
 
 use std::fmt;
 

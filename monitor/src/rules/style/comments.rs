@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::cst::{Collection, Entry, Kind, Node, unkept};
+use super::cst::{Collection, Kind, Node, unkept};
 use crate::rules::{
     problem::Problem,
     source::{Source, offset_of},
@@ -121,8 +121,8 @@ pub(super) fn attach(root: &mut Node, source: &Source, comments: Vec<Comment>) {
 /// Attaches a comment to the entry on its line that it stands behind, if there is one.
 fn behind(node: &mut Node, source: &Source, comment: &Comment) -> bool {
     let Kind::Collection(collection) = &mut node.kind else { return false };
-    let before = |entry: &&mut Entry| entry.start() <= comment.offset;
-    let Some(entry) = collection.entries.iter_mut().rev().find(before) else { return false };
+    let count = collection.entries.partition_point(|entry| entry.start() <= comment.offset);
+    let Some(entry) = collection.entries[..count].last_mut() else { return false };
     let is_open = match &entry.value.kind {
         Kind::Scalar(_) => false,
         Kind::Collection(inner) => !inner.is_flow || comment.offset < entry.value.range.end,
@@ -155,8 +155,9 @@ fn behind(node: &mut Node, source: &Source, comment: &Comment) -> bool {
 fn alone(node: &mut Node, comment: &Comment, column: usize) {
     let remark = Remark { text: comment.text.clone(), blank: comment.blank };
     let Kind::Collection(collection) = &mut node.kind else { return };
-    let next = collection.entries.iter().position(|entry| entry.start() > comment.offset);
-    let previous = next.unwrap_or(collection.entries.len()).checked_sub(1);
+    let count = collection.entries.partition_point(|entry| entry.start() <= comment.offset);
+    let next = (count < collection.entries.len()).then_some(count);
+    let previous = count.checked_sub(1);
     if let Some(index) = previous {
         let is_last = next.is_none();
         let outer = collection.column;

@@ -10,7 +10,7 @@ use monitor_common::{
     counter::Miss,
     file::{File, Origin},
     plan::{Bits, Mask, RULE_WORDS, Space, header_flag},
-    record::{Decision, Kind, NO_RULE},
+    record::{Decision, Kind},
     tag::Tag,
 };
 
@@ -102,7 +102,7 @@ fn judge(tag: &Tag, origin: Origin, file: Missed<Address>) {
         if mode & MODE_READ != 0 { verdict::holding(plan, tag, Act::Read) } else { nothing };
     let writes =
         if mode & MODE_WRITE != 0 { verdict::holding(plan, tag, Act::Write) } else { nothing };
-    if verdict::is_empty(&reads) && verdict::is_empty(&writes) && !plan.watches() {
+    if verdict::any(&reads) | verdict::any(&writes) | plan.watches() == 0 {
         return;
     }
     let open = Open { plan, tag, origin, mode, file };
@@ -152,7 +152,10 @@ impl Open<'_> {
     fn settle(&self, scratch: *mut Scratch, reads: &Mask, writes: &Mask) {
         let place = scratch::object(scratch);
         // SAFETY: a claimed slot.
-        unsafe { *place.bits = Bits::default() };
+        unsafe {
+            *place.bits = Bits::default();
+            (*scratch).labelled = [0; RULE_WORDS];
+        }
         let path_of = |file| path::of(place.buffer, field::within(file, &field::FILE_PATH));
         let start = self.file.and_then(path_of);
         match start {
@@ -178,31 +181,28 @@ impl Open<'_> {
             return;
         }
         // SAFETY: a claimed slot.
-        let (bits, labelled) = unsafe {
-            (*scratch).labelled = [0; RULE_WORDS];
-            (&raw mut (*scratch).bits, &raw mut (*scratch).labelled)
-        };
+        let (bits, labelled) = unsafe { (&raw mut (*scratch).bits, &raw mut (*scratch).labelled) };
         match self.file.and_then(|file| field::read::<Address>(file, &field::FILE_INODE)) {
             Ok(inode) => classify::label(self.plan, bits, labelled, inode),
             Err(why) => miss::note(why),
         }
     }
 
-    /// Whether the rule that decides names the file by its inode alone.
+    /// 1 where the rule that decides names the file by its inode alone. Without a branch: the verifier would
+    /// follow all that comes after once more. Means nothing where no rule is hit.
     #[inline(always)]
-    fn is_by_label(&self, scratch: *mut Scratch, rule: u32) -> bool {
-        if self.plan.header.flags & header_flag::LABELS == 0 || rule == NO_RULE {
-            return false;
-        }
+    fn by_label(scratch: *mut Scratch, rule: u32) -> u8 {
         // SAFETY: a claimed slot; masked to the array.
         let word = unsafe { (*scratch).labelled[(rule as usize / 64) & (RULE_WORDS - 1)] };
-        word >> (rule % 64) & 1 != 0
+        (word >> (rule % 64) & 1) as u8
     }
 
     /// Whether anybody asks what comes of an act.
     #[inline(always)]
     fn concerns(&self, mode: u32, holding: &Mask) -> bool {
-        !verdict::is_empty(holding) || (self.plan.watches() && self.mode & mode != 0)
+        // Of an act that the file was not opened for, no rule holds.
+        let watched = self.plan.watches() * u64::from((self.mode & mode) / mode);
+        verdict::any(holding) | watched != 0
     }
 
     #[inline(always)]
@@ -211,13 +211,11 @@ impl Open<'_> {
             Ok(_) => verdict::of(self.plan, holding, scratch, Exe::OfCurrent),
             Err(_) => verdict::of_unknown(self.plan, holding),
         };
-        if decision.done == Verdict::Allow as u8 && !self.plan.watches() {
+        if u64::from(decision.done) | self.plan.watches() == Verdict::Allow as u64 {
             return;
         }
         verdict::carry_out(&decision);
-        if start.is_ok() && self.is_by_label(scratch, decision.rule) {
-            decision.by_label = 1;
-        }
+        decision.by_label = Self::by_label(scratch, decision.rule);
         self.record(scratch, act, &decision, start.unwrap_or(PATH_BUFFER as u32));
     }
 

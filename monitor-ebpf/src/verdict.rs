@@ -48,14 +48,14 @@ pub(crate) fn holding(plan: &Plan, tag: &Tag, act: Act) -> Mask {
     holding
 }
 
-/// Whether no rule holds at all: then the object need not be looked at.
+/// 0 where no rule holds at all: then the object need not be looked at.
 #[inline(always)]
-pub(crate) fn is_empty(holding: &Mask) -> bool {
+pub(crate) fn any(holding: &Mask) -> u64 {
     let mut any = 0;
     for word in holding.rules {
         any |= word;
     }
-    any == 0
+    any
 }
 
 /// Of the rules that hold, the strongest that the object in the scratch hits.

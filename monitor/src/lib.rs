@@ -37,6 +37,7 @@ pub mod rules;
 mod adopt;
 pub mod control;
 pub mod host;
+pub mod init;
 pub mod label;
 pub mod launch;
 pub mod rehearsal;

@@ -5,6 +5,7 @@
 
 mod daemon;
 mod format;
+mod init;
 mod record;
 mod rewrite;
 mod rules;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
     format::ExplainArguments,
+    init::InitArguments,
     record::RecordArguments,
     rewrite::Fmt,
     rules::{CheckArguments, RulePaths, ShowArguments},
@@ -51,6 +53,13 @@ enum Command {
 Exit codes: the command's own, 125 where it could not be made a session, 126 where it cannot be
 started, 127 where it was not found.")]
     Run(RunArguments),
+    /// Write a rules directory to begin with, for the agents found on this host; refuses nothing
+    #[command(after_help = "Examples:
+  driftwatch init rules.d
+  sudo driftwatch init                           finds the agents of all users, writes /etc/driftwatch/rules.d
+
+A directory that has rule files already is left alone.")]
+    Init(InitArguments),
     /// Read, cross-check and compile rules; loads nothing, needs no root
     #[command(after_help = "Examples:
   driftwatch check rules.d
@@ -139,6 +148,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Daemon(arguments) => daemon::daemon(arguments),
         Command::Run(arguments) => daemon::run(arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Check(arguments) => rules::check(&arguments),
         Command::Show(arguments) => rules::show(&arguments),
         Command::Test(RulePaths { paths }) => {

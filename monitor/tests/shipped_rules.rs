@@ -16,6 +16,7 @@ use monitor::rules::{
     glob::Homes,
     load,
     model::{Moment, RuleSet, Sign},
+    style,
 };
 use monitor_common::Verdict;
 
@@ -96,6 +97,18 @@ fn every_set_loads_and_its_tests_pass() {
         assert_tests_pass(&name, &set(&name));
     }
     assert_tests_pass("packs", &loaded(&files(&pack_folders())));
+}
+
+/// What we ask of others in CI, `driftwatch fmt --check`.
+#[test]
+fn every_file_is_in_the_one_style() {
+    let small = ["agents", "lists", "packs", "starter", "demo"].map(str::to_owned);
+    for name in small.into_iter().chain(example_names()) {
+        for file in files(&[folder(&name)]) {
+            let formatted = style::format(&file).unwrap_or_else(|problems| panic!("{problems}"));
+            assert!(formatted.as_bytes() == file.text, "{}: run `driftwatch fmt rules`", file.name);
+        }
+    }
 }
 
 #[test]

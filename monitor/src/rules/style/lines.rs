@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Columns that a list or map in brackets may reach.
-const WIDTH: usize = 100;
+const WIDTH: usize = 120;
 /// Columns that what is in something is indented by.
 const STEP: usize = 2;
 

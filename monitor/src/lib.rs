@@ -30,6 +30,9 @@ pub mod recording;
 // The rules line.
 pub mod rules;
 
+// What recordings are for.
+pub mod learn;
+
 // The world around.
 mod adopt;
 pub mod control;

@@ -10,11 +10,11 @@ use monitor_common::tag::{LIMITS, NO_AGENT, Tag};
 use crate::{
     agent::Agents,
     control::pidfd,
-    daemon::secret,
     event::{ProcessId, SessionId},
     host::{self, Running},
     kernel::Tags,
     rules::plan::KernelPlan,
+    watcher::secret,
 };
 
 /// Whoever is forked between a look and the tag is found by the next look.

@@ -4,37 +4,27 @@
 //! hooks are attached before `/proc` is read (seen twice beats never), and when this ends, in whatever
 //! way, the kernel takes every hook off again.
 
-use std::{io, path::PathBuf, sync::atomic::Ordering, time::Duration};
+use std::{io, os::fd::AsFd as _, path::PathBuf, sync::atomic::Ordering};
 
-use monitor_common::tag::{FRESH, LIMITS, NO_AGENT, Tag};
 use serde_json::{Value, json};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
 
+pub use crate::watcher::{RulesError, WatchError, compile_errors};
+pub(crate) use crate::watcher::{count, secret};
 use crate::{
-    adopt,
-    agent::TooManyAgents,
     alert::{
         Alert, json,
         sink::{Sink, Target},
         text,
     },
-    control::{Begun, Caller, Refused, Request, server},
-    event::SessionId,
-    host::{self, FileError, Host},
-    kernel::{HookLog, Kernel, KernelError},
-    pipeline::{InForce, Pipeline},
-    rehearsal::{Disagreement, NotInForce, rehearse},
-    rules::{
-        self, Problems,
-        compile::{CompileError, Ground, compile},
-        evaluate::Tier,
-        model::{Moment, RuleSet},
-        plan::KernelPlan,
-        reach::{Shortfall, Within, within},
-    },
+    control::{Begun, Caller, Request, server},
+    host::{self, Host},
+    kernel::HookLog,
+    stop::Stop,
+    watcher::{Watcher, ended, read_rules},
 };
 
 /// What the daemon is told to do.
@@ -64,12 +54,9 @@ pub enum Format {
 /// Why the daemon did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// The rules.
+    /// Nothing can be watched, or not by these rules.
     #[error(transparent)]
-    Rules(#[from] RulesError),
-    /// The kernel.
-    #[error(transparent)]
-    Kernel(#[from] KernelError),
+    Watch(#[from] WatchError),
     /// The alert file.
     #[error("alerts cannot be written to {target}: {source}; name another place with --alerts")]
     Alerts {
@@ -88,59 +75,12 @@ pub enum DaemonError {
         #[source]
         source: io::Error,
     },
-    /// The runtime.
-    #[error("the event loop: {0}")]
-    Loop(#[source] io::Error),
 }
 
-/// Why a set of rules is not in force.
-#[derive(Debug, thiserror::Error)]
-pub enum RulesError {
-    /// A file cannot be read.
-    #[error("rules cannot be read: {0}; name files or directories with --rules")]
-    File(#[from] FileError),
-    /// There is nothing to read.
-    #[error("there are no rule files (*.yaml) in {}: name some with --rules", list(.0))]
-    NoFiles(Vec<PathBuf>),
-    /// The files have problems.
-    #[error("{}", .0.render(false))]
-    Problems(Problems),
-    /// The rules cannot be compiled for this kernel half.
-    #[error("{}", compile_errors(.0))]
-    Compile(Vec<CompileError>),
-    /// The kernel half would do otherwise than they say.
-    #[error(transparent)]
-    Disagreement(#[from] Disagreement),
-    /// There are too many agents.
-    #[error(transparent)]
-    Agents(#[from] TooManyAgents),
-}
-
-impl From<NotInForce> for DaemonError {
-    fn from(error: NotInForce) -> Self {
-        match error {
-            NotInForce::Kernel(error) => Self::Kernel(error),
-            NotInForce::Disagreement(error) => Self::Rules(error.into()),
-        }
+impl From<io::Error> for DaemonError {
+    fn from(error: io::Error) -> Self {
+        Self::Watch(WatchError::Loop(error))
     }
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// `1 file`, `2 files`.
-pub(crate) fn count(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Compile errors as `check` shows them.
-#[must_use]
-pub fn compile_errors(errors: &[CompileError]) -> String {
-    let one = |error: &CompileError| {
-        format!("error: {}\n  --> {}\nhelp: {}\n", error.message, error.place, error.help)
-    };
-    errors.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// Runs until told to stop.
@@ -150,43 +90,28 @@ pub fn compile_errors(errors: &[CompileError]) -> String {
 /// Where it cannot start; then nothing is attached.
 pub fn run(config: &Config) -> Result<(), DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(DaemonError::Loop)?.block_on(watch(config))
+    runtime?.block_on(watch(config))
 }
 
 async fn watch(config: &Config) -> Result<(), DaemonError> {
     // First of all, so that no signal finds us half way: one that comes now waits for the loop.
-    let mut stop = Stop::new().map_err(DaemonError::Loop)?;
-    let mut reload = signal(SignalKind::hangup()).map_err(DaemonError::Loop)?;
+    let mut stop = Stop::new()?;
+    let mut reload = signal(SignalKind::hangup())?;
     let host = Host::read();
-    let rules = read_rules(&config.rules, &host)?;
+    let rules = read_rules(&config.rules, &host).map_err(WatchError::from)?;
     let sink = open_sink(config)?;
-    let secret = secret().map_err(DaemonError::Loop)?;
-    let kernel = Kernel::load(secret, config.debug)?;
-    let mut daemon = Daemon {
-        kernel,
-        pipeline: Pipeline::default(),
-        sink,
-        host,
-        plan: None,
-        whole: RuleSet::default(),
-        shortfalls: Vec::new(),
-        until: None,
-        secret,
-        serial: 0,
-        refused_reloads: 0,
-        config: config.clone(),
-    };
-    daemon.put_in_force(rules)?;
-    let mut rings = daemon.kernel.rings()?;
+    let watcher = Watcher::load(host, false, config.debug)?;
+    let mut daemon = Daemon { watcher, sink, refused_reloads: 0, config: config.clone() };
+    daemon.watcher.put_in_force(rules)?;
+    let mut rings = daemon.watcher.kernel.rings().map_err(WatchError::from)?;
     let (listener, _socket) = server::bind(&config.socket).map_err(|source| {
         DaemonError::Socket { path: config.socket.display().to_string(), source }
     })?;
-    daemon.kernel.attach()?;
-    daemon.adopt();
+    daemon.watcher.attach()?;
     let (requests, mut asked) = mpsc::channel(64);
     tokio::spawn(server::serve(listener, requests));
-    let mut hook_log = if config.debug { daemon.kernel.hook_log()? } else { HookLog::off() };
-    daemon.say_ready();
+    let mut hook_log = daemon.hook_log()?;
+    eprintln!("ready     {}", daemon.watcher.summary());
 
     loop {
         let more = rings.drain(|record| daemon.handle(record));
@@ -194,10 +119,10 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
             biased;
             () = stop.asked() => break,
             _ = reload.recv() => daemon.reload(),
-            () = ended(daemon.until) => daemon.renew(),
+            () = ended(daemon.watcher.until) => daemon.watcher.renew(),
             Some(request) = asked.recv() => daemon.answer(request),
             () = hook_log.flush() => {}
-            ready = rings.ready(), if !more => ready.map_err(DaemonError::Loop)?,
+            ready = rings.ready(), if !more => ready?,
             () = tokio::task::yield_now(), if more => {}
         }
     }
@@ -205,120 +130,38 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
-/// Waits for the end of an exception, by the clock of day, which may be set meanwhile: it is looked at once a
-/// minute. For ever, where none ends.
-async fn ended(until: Option<Moment>) {
-    const LOOK: Duration = Duration::from_secs(60);
-    let Some(until) = until else { return std::future::pending().await };
-    while let Ok(left) = Duration::try_from(until.duration_since(Moment::now()))
-        && !left.is_zero()
-    {
-        tokio::time::sleep(left.min(LOOK)).await;
-    }
-}
-
 /// The one owner of state.
 struct Daemon {
-    kernel: Kernel,
-    pipeline: Pipeline,
+    watcher: Watcher,
     sink: Sink,
-    host: Host,
-    plan: Option<KernelPlan>,
-    /// The rules as they were read; what of them is in force is the pipeline's to say.
-    whole: RuleSet,
-    /// What they ask for and is not done.
-    shortfalls: Vec<Shortfall>,
-    /// When an exception ends, and the plan with it.
-    until: Option<Moment>,
-    secret: u64,
-    serial: u32,
     refused_reloads: u64,
     config: Config,
 }
 
 impl Daemon {
-    /// Compiles a rule set for this host, gives it to the kernel half, and from then on reads records by it.
-    fn put_in_force(&mut self, whole: RuleSet) -> Result<(), DaemonError> {
-        let now = Moment::now();
-        let Within { rules, shortfalls, until } = within(&whole, now);
-        let numbers: Result<Vec<u32>, TooManyAgents> = rules
-            .agents
-            .iter()
-            .map(|agent| self.pipeline.agents.names.number(&agent.name))
-            .collect();
-        let agent_numbers = numbers.map_err(RulesError::from)?;
-        let (tier, serial) = (Tier::REACT, self.serial + 1);
-        let ground = Ground {
-            secret: self.secret,
-            homes: &self.host.homes,
-            tier: &tier,
-            serial,
-            agent_numbers: &agent_numbers,
-            watch: false,
-        };
-        let plan = compile(&rules, &ground).map_err(RulesError::Compile)?;
-        let in_force = InForce {
-            serial,
-            order: plan.order.clone(),
-            rules,
-            agent_numbers,
-            tier,
-            homes: self.host.homes.clone(),
-            now,
-        };
-        let bank = rehearse(&mut self.kernel, &plan, &in_force)?;
-        // Before the switch: a record of the new plan may come at once.
-        self.pipeline.put_in_force(in_force);
-        if let Err(error) = self.kernel.plans.switch(bank) {
-            self.pipeline.take_back();
-            return Err(error.into());
-        }
-        (self.plan, self.serial) = (Some(plan), serial);
-        (self.whole, self.until) = (whole, until);
-        if shortfalls != self.shortfalls {
-            shortfalls.iter().for_each(|short| eprintln!("{}: {short}", short.place));
-            self.shortfalls = shortfalls;
-        }
-        Ok(())
-    }
-
-    /// An exception has ended: the same rules are another plan now.
-    fn renew(&mut self) {
-        let whole = self.whole.clone();
-        match self.put_in_force(whole) {
-            Ok(()) => eprintln!("an exception has ended  {}", self.summary()),
-            Err(error) => {
-                const AGAIN: Duration = Duration::from_secs(60);
-                self.until = Some(Moment::now() + AGAIN);
-                eprintln!("{error}");
-                eprintln!("an exception has ended and still holds: tried again in a minute");
-            }
-        }
-    }
-
     /// Reads the rules again. A set with one error changes nothing.
     fn reload(&mut self) {
         let host = Host::read();
-        let outcome = read_rules(&self.config.rules, &host).map_err(DaemonError::from);
-        self.host = host;
-        match outcome.and_then(|rules| self.put_in_force(rules)) {
-            Ok(()) => eprintln!("reloaded  {}", self.summary()),
+        let outcome = read_rules(&self.config.rules, &host).map_err(WatchError::from);
+        self.watcher.host = host;
+        match outcome.and_then(|rules| self.watcher.put_in_force(rules)) {
+            Ok(()) => eprintln!("reloaded  {}", self.watcher.summary()),
             Err(error) => {
                 self.refused_reloads += 1;
                 eprintln!("{error}");
-                eprintln!("rules not reloaded: the ones in force stay  {}", self.summary());
+                eprintln!("rules not reloaded: the ones in force stay  {}", self.watcher.summary());
             }
         }
     }
 
     /// One record from the kernel half.
     fn handle(&mut self, record: &[u8]) {
-        let finding = match self.pipeline.advance(record) {
+        let finding = match self.watcher.pipeline.advance(record) {
             Ok(Some(finding)) => finding,
             Ok(None) => return,
             Err(error) => return log::warn!("{error}: left out, and counted"),
         };
-        let mut alert = Alert::of(finding, &self.host);
+        let mut alert = Alert::of(finding, &self.watcher.host);
         if alert.ancestry.is_empty()
             && let Some(running) = host::process(alert.process.pid)
         {
@@ -336,107 +179,49 @@ impl Daemon {
         // A caller that does not wait for its answer any more is no error.
         match request {
             Request::Begin { caller, agent, answer } => {
-                drop(answer.send(self.begin(&caller, &agent)))
+                let Caller { pid, pidfd, .. } = caller;
+                let session = self.watcher.begin(pid, pidfd.as_fd(), &agent);
+                drop(answer.send(session.map(|id| Begun { session: id.to_string() })));
             }
             Request::Status { answer } => drop(answer.send(self.status())),
         }
     }
 
-    /// Makes the caller the root of a session of an agent, on top of whatever limits it is under.
-    fn begin(&mut self, caller: &Caller, agent: &str) -> Result<Begun, Refused> {
-        let number = self.launchable(agent)?;
-        let failed =
-            |error: io::Error| Refused { error: format!("the caller cannot be tagged: {error}") };
-        let before = self.kernel.tags.get(pidfd(caller)).map_err(failed)?.unwrap_or_default();
-        if before.agents.contains(&number) {
-            return Ok(Begun { session: SessionId(before.session).to_string() });
+    fn hook_log(&mut self) -> Result<HookLog, WatchError> {
+        if !self.config.debug {
+            return Ok(HookLog::off());
         }
-        let Some(place) = before.agents.iter().position(|limit| *limit == NO_AGENT) else {
-            let error = format!(
-                "the caller is already under the limits of {LIMITS} agents, the most there can be"
-            );
-            return Err(Refused { error });
-        };
-        let session = secret().map_err(failed)?.max(1);
-        let mut tag = Tag { session, flags: FRESH, ..before };
-        tag.agents[place] = number;
-        let running = host::process(caller.pid);
-        self.kernel.tags.set(pidfd(caller), &tag).map_err(failed)?;
-        if let Some(running) = running {
-            self.pipeline.agents.enlist(running.id, running.process, SessionId(session), number);
-        }
-        Ok(Begun { session: SessionId(session).to_string() })
-    }
-
-    fn launchable(&self, name: &str) -> Result<u32, Refused> {
-        let in_force = self.pipeline.in_force().expect("a plan is in force before anybody can ask");
-        let agents = in_force.rules.agents.iter().zip(&in_force.agent_numbers);
-        let mut names = Vec::new();
-        for (agent, number) in agents {
-            if agent.name == name || agent.launched_as.iter().any(|known| known == name) {
-                return Ok(*number);
-            }
-            names.push(agent.name.as_str());
-        }
-        let error = format!(
-            "no rule file has an agent `{name}`: write one, or use one of {}",
-            names.join(", ")
-        );
-        Err(Refused { error })
-    }
-
-    /// Agents that were running before the hooks.
-    fn adopt(&mut self) {
-        if let Some(plan) = &self.plan {
-            adopt::adopt(&self.kernel.tags, plan, &mut self.pipeline.agents);
-        }
-    }
-
-    fn say_ready(&self) {
-        eprintln!("ready     {}", self.summary());
-    }
-
-    fn summary(&self) -> String {
-        let Some(in_force) = self.pipeline.in_force() else { return "no rules".to_owned() };
-        let RuleSet { rules, agents, files, .. } = &in_force.rules;
-        format!(
-            "{} for {} from {}, plan {}, tier {}, {}",
-            count(rules.len(), "rule"),
-            count(agents.len(), "agent"),
-            count(*files, "file"),
-            in_force.serial,
-            in_force.tier.name(),
-            count(self.pipeline.agents.sessions(), "session"),
-        )
+        Ok(self.watcher.kernel.hook_log()?)
     }
 
     fn status(&self) -> Value {
-        let counters = match self.kernel.counters.read() {
+        let Watcher { kernel, pipeline, serial, shortfalls, .. } = &self.watcher;
+        let counters = match kernel.counters.read() {
             Ok(counters) => {
                 counters.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect()
             }
             Err(error) => Value::String(error.to_string()),
         };
-        let in_force = self.pipeline.in_force();
-        let seen = self.pipeline.seen;
+        let in_force = pipeline.in_force();
+        let seen = pipeline.seen;
         let tally = &self.sink.tally;
         json!({
             "schema": "driftwatch.status/v1",
             "rules": {
-                "plan": self.serial,
+                "plan": serial,
                 "rules": in_force.map(|rules| rules.rules.rules.len()),
                 "agents": in_force.map(|rules| rules.rules.agents.len()),
                 "refused_reloads": self.refused_reloads,
-                "not_enforced": self.shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "not_enforced": shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),
             },
             "tier": in_force.map(|rules| rules.tier.name()),
-            "sessions": self.pipeline.agents.sessions(),
-            "processes_known": self.pipeline.agents.processes.len(),
+            "sessions": pipeline.agents.sessions(),
+            "processes_known": pipeline.agents.processes.len(),
             "kernel": { "counters": counters },
             "events": {
                 "decoded": seen.events,
                 "refused": seen.refused,
-                "missing": self.pipeline.missing(),
+                "missing": pipeline.missing(),
                 "unknown_plans": seen.unknown_plans,
                 "unknown_processes": seen.unknown_processes,
                 "disagreements": seen.disagreements,
@@ -451,20 +236,6 @@ impl Daemon {
     }
 }
 
-fn pidfd(caller: &Caller) -> std::os::fd::BorrowedFd<'_> {
-    use std::os::fd::AsFd as _;
-    caller.pidfd.as_fd()
-}
-
-/// Reads, parses and resolves.
-fn read_rules(paths: &[PathBuf], host: &Host) -> Result<RuleSet, RulesError> {
-    let files = host::rule_files(paths)?;
-    if files.is_empty() {
-        return Err(RulesError::NoFiles(paths.to_vec()));
-    }
-    rules::load(&files, &host.users, Moment::now()).map_err(RulesError::Problems)
-}
-
 fn open_sink(config: &Config) -> Result<Sink, DaemonError> {
     Sink::open(&config.alerts).map_err(|source| DaemonError::Alerts {
         target: match &config.alerts {
@@ -473,30 +244,4 @@ fn open_sink(config: &Config) -> Result<Sink, DaemonError> {
         },
         source,
     })
-}
-
-/// A number that nobody can guess.
-pub(crate) fn secret() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(u64::from_ne_bytes(bytes))
-}
-
-/// SIGTERM and SIGINT.
-struct Stop {
-    term: tokio::signal::unix::Signal,
-    int: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-    }
 }

@@ -31,6 +31,15 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// Why a program was not started.
+    #[must_use]
+    pub fn of(command: OsString, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound(command),
+            _ => Self::NotStarted { command, source },
+        }
+    }
+
     /// As env(1): 125 for our own failure, 126 for a command that cannot be started, 127 for one that is
     /// not there.
     #[must_use]
@@ -53,9 +62,5 @@ pub fn launch(client: &Client, agent: &str, command: &[OsString]) -> LaunchError
     if let Err(error) = client.post::<Begun>("/v1/sessions", &begin) {
         return LaunchError::NoSession(error);
     }
-    let source = Command::new(program).args(arguments).exec();
-    match source.kind() {
-        io::ErrorKind::NotFound => LaunchError::NotFound(program.clone()),
-        _ => LaunchError::NotStarted { command: program.clone(), source },
-    }
+    LaunchError::of(program.clone(), Command::new(program).args(arguments).exec())
 }

@@ -13,6 +13,9 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod recorder;
+mod stop;
+mod watcher;
 
 // The event line.
 pub mod kernel;

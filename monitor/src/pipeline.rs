@@ -122,9 +122,23 @@ impl Pipeline {
     ///
     /// Where it is not a record. It is counted already.
     pub fn advance(&mut self, record: &[u8]) -> Result<Option<Finding>, DecodeError> {
+        self.tapped(record, |_, _| {})
+    }
+
+    /// The same. `tap` is shown the event, and who is who before anything is learned of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::advance`].
+    pub fn tapped(
+        &mut self,
+        record: &[u8],
+        tap: impl FnOnce(&Event, &Agents),
+    ) -> Result<Option<Finding>, DecodeError> {
         let event = decode(record).inspect_err(|_| self.seen.refused += 1)?;
         self.seen.events += 1;
         self.count_in(&event);
+        tap(&event, &self.agents);
         self.agents.learn(&event);
         let Some((_, decision)) = event.act() else { return Ok(None) };
         if decision.done == Verdict::Allow {

@@ -83,12 +83,12 @@ impl Seen {
         let mut sessions = BTreeSet::new();
         let mut acts = 0;
         for entry in &recording.entries {
-            if entry.agents.iter().any(|one| one == agent) {
+            if is_judged(entry, agent) {
                 sessions.insert(&*entry.session);
                 acts += 1;
                 self.count(entry, homes);
             } else {
-                self.others.extend(entry.agents.iter().cloned());
+                self.others.extend(entry.agents.iter().filter(|one| *one != agent).cloned());
             }
         }
         self.sources.push(Source {
@@ -130,6 +130,18 @@ impl Seen {
         let all: BTreeSet<Vec<u8>> = self.homes.iter().flat_map(|homes| homes.0.clone()).collect();
         Homes(all.into_iter().collect())
     }
+}
+
+/// Whether the rules of an agent hold for an act. The program start that a session begins with is not its agent's
+/// own act.
+#[must_use]
+pub fn is_judged(entry: &Entry, agent: &str) -> bool {
+    let begins = matches!(entry.deed, Deed::Exec { root: true, .. });
+    let bound = match entry.agents.split_last() {
+        Some((_, outer)) if begins => outer,
+        _ => &entry.agents,
+    };
+    bound.iter().any(|one| one == agent)
 }
 
 /// Home directories of the host of a recording.

@@ -80,6 +80,9 @@ pub enum Deed {
         /// The working directory.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cwd: Option<Text>,
+        /// The session begins with it: it is not judged by the rules of its last agent.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        root: bool,
     },
     /// A file is opened so that it can be read.
     Read {
@@ -150,6 +153,16 @@ impl Entry {
         all.into_iter().find(|verdict| verdict.name() == self.verdict)
     }
 
+    /// The agents by whose rules the act is judged. Being started as the root of a session is not judged by the
+    /// rules of the agent that begins.
+    #[must_use]
+    pub fn judges(&self) -> &[String] {
+        match (&self.deed, self.agents.split_last()) {
+            (Deed::Exec { root: true, .. }, Some((_, outer))) => outer,
+            _ => &self.agents,
+        }
+    }
+
     /// The process that acts.
     #[must_use]
     pub const fn process(&self) -> ProcessId {
@@ -166,12 +179,15 @@ fn parent(event: &Event) -> Option<ProcessId> {
 
 impl Deed {
     fn of(event: &Event) -> Option<Self> {
-        let text = |bytes: &Option<Vec<u8>>| bytes.clone().map(Text);
+        // What was judged as unknown is unknown, even if something of its name came.
+        let known = event.act().is_some_and(|(_, decision)| !decision.unknown);
+        let text = |bytes: &Option<Vec<u8>>| bytes.clone().filter(|_| known).map(Text);
         match &event.what {
             What::Exec(exec) => Some(Self::Exec {
                 path: text(&exec.exe),
                 argv: exec.argv.iter().cloned().map(Text).collect(),
-                cwd: text(&exec.cwd),
+                cwd: exec.cwd.clone().map(Text),
+                root: exec.root,
             }),
             What::File(file) if file.act == Act::Write => {
                 Some(Self::Write { path: text(&file.path) })

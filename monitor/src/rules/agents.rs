@@ -355,7 +355,9 @@ fn check_launched_as(files: &[File], found: &mut Found) {
 }
 
 fn unknown<'a>(name: &At<String>, known: impl Iterator<Item = &'a str>, found: &mut Found) {
-    let meant = if found.is_flood() { None } else { nearest(&name.is, known) };
+    let shipped = found.shipped.agents.iter().map(String::as_str);
+    let known: Vec<&str> = known.map(|name| -> &str { name }).chain(shipped).collect();
+    let meant = if found.is_flood() { None } else { nearest(&name.is, known).map(str::to_owned) };
     let message = format!("unknown agent {}", quote(&name.is));
     let problem = Problem::new(name.span, message, "no agent with this name in any file");
     found.add_unknown(problem.meant(meant, None));

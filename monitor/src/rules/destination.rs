@@ -444,6 +444,8 @@ mod tests {
                 if let To::Net(net) = &parsed.to {
                     prop_assert_eq!(net.trunc(), *net);
                 }
+                let again = parse(&parsed.to_string(), Suffix::default(), End::Peer);
+                prop_assert_eq!(again, Ok(vec![parsed.clone()]), "{}", parsed);
                 prop_assert_ne!(parsed.port, Some(0));
             }
             if let Ok(Object::Peer { port, .. }) = parse_peer(&text, End::Peer) {

@@ -102,7 +102,8 @@ impl<'a> Lists<'a> {
     }
 
     fn unknown(&self, item: &At<String>, name: &str, found: &mut Found) {
-        let known = (!found.is_flood()).then(|| self.by_name.keys().copied());
+        let shipped = found.shipped.lists.iter().map(String::as_str);
+        let known = (!found.is_flood()).then(|| self.by_name.keys().copied().chain(shipped));
         let meant = known.and_then(|known| nearest(name, known)).map(|name| format!("@{name}"));
         let message = format!("unknown list {}", quote(&format!("@{name}")));
         let problem = Problem::new(item.span, message, "no list with this name in any file");

@@ -36,6 +36,8 @@ pub mod destination;
 pub mod glob;
 pub mod host_name;
 pub mod model;
+pub mod shipped;
+pub mod show;
 pub mod words;
 
 // What is said about it.
@@ -61,6 +63,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::parse_time::seconds;
 use self::{
     model::{Moment, RuleSet},
     problem::Found,
@@ -94,14 +97,32 @@ impl Users {
 ///
 /// Every problem of every file. Then there is no rule set at all.
 pub fn load(files: &[SourceFile], users: &Users, now: Moment) -> Result<RuleSet, Problems> {
+    load_with(&[], files, users, now)
+}
+
+/// The same, with the agents and lists of `shipped` to be used by name.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_with(
+    shipped: &[SourceFile],
+    files: &[SourceFile],
+    users: &Users,
+    now: Moment,
+) -> Result<RuleSet, Problems> {
     let mut sources = Sources::default();
     let mut found = Found::default();
     let mut written = Vec::new();
-    for file in files {
+    let theirs = files.iter().map(|file| (file, false));
+    for (file, shipped) in theirs.chain(shipped.iter().map(|file| (file, true))) {
         let number = sources.add(file);
         let start = source::Span { file: number, start: 0, end: 0 };
-        written.push(parse::parse(file, sources.of(start), number, &mut found));
+        let file = parse::parse(file, sources.of(start), number, &mut found);
+        written.push(written::File { shipped, ..file });
     }
-    let rules = resolve::resolve(&written, &sources, users, now, &mut found);
-    found.or(rules, sources)
+    found.shipped = shipped::reduce(&mut written);
+    let mut rules = resolve::resolve(&written, &sources, users, now, &mut found);
+    rules.files = files.len();
+    found.or(rules, sources, files.len())
 }

@@ -67,7 +67,7 @@ impl Reader<'_> {
 }
 
 /// `1h30m` in seconds: numbers with units, each unit once, the larger first.
-fn seconds(text: &str) -> Option<u64> {
+pub(crate) fn seconds(text: &str) -> Option<u64> {
     const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
     let (mut rest, mut total, mut units) = (text, 0_u64, &UNITS[..]);
     while !rest.is_empty() {

@@ -9,6 +9,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use super::{
     model::Place,
+    shipped::Names,
     source::{Source, Sources, Span, printable},
 };
 
@@ -65,6 +66,8 @@ pub(super) struct Found {
     seen: HashSet<(Span, String)>,
     /// A file could not be read as a whole: names that seem unknown may be in it.
     pub(super) torn: bool,
+    /// Names that may be meant besides those in the files.
+    pub(super) shipped: Names,
 }
 
 impl Found {
@@ -92,11 +95,11 @@ impl Found {
         self.problems.len()
     }
 
-    /// All of them, or `good` if there are none.
-    pub(super) fn or<T>(self, good: T, sources: Sources) -> Result<T, Problems> {
+    /// All of them, or `good` if there are none. `files` is how many there are of those who are to hear of it.
+    pub(super) fn or<T>(self, good: T, sources: Sources, files: usize) -> Result<T, Problems> {
         let mut problems = self.problems;
         problems.sort_by_key(|problem| problem.span);
-        if problems.is_empty() { Ok(good) } else { Err(Problems { sources, problems }) }
+        if problems.is_empty() { Ok(good) } else { Err(Problems { sources, files, problems }) }
     }
 }
 
@@ -104,6 +107,7 @@ impl Found {
 #[derive(Clone, Debug)]
 pub struct Problems {
     sources: Sources,
+    files: usize,
     problems: Vec<Problem>,
 }
 
@@ -137,7 +141,7 @@ impl Problems {
     }
 
     fn footer(&self) -> String {
-        let (files, problems) = (self.sources.len(), self.problems.len());
+        let (files, problems) = (self.files, self.problems.len());
         let (file_s, problem_s) = (plural(files), plural(problems));
         format!("{files} file{file_s}, {problems} problem{problem_s}. Nothing was loaded.")
     }

@@ -107,11 +107,6 @@ impl Sources {
         &self.0[span.file as usize]
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Line and column of a span.
     pub(super) fn place(&self, span: Span) -> Place {
         let source = self.of(span);

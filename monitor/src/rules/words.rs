@@ -5,6 +5,8 @@
 //! first to its last; the word `**` stands for any number of them. Nothing here knows of paths: see
 //! [`super::glob`] for those.
 
+use std::fmt;
+
 /// A pattern over one text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TextGlob(Box<[Unit]>);
@@ -72,6 +74,42 @@ impl TextGlob {
             Unit::Star => false,
         };
         sequence(&self.0, text, |unit| *unit == Unit::Star, |unit, byte| is_one(unit, *byte))
+    }
+}
+
+impl fmt::Display for TextGlob {
+    /// A spelling that reads back as the same pattern; bytes outside ASCII are shown as they can be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Vec::new();
+        for unit in &self.0 {
+            match unit {
+                Unit::Star => bytes.push(b'*'),
+                Unit::Set(set) if **set == [!0; 4] => bytes.push(b'?'),
+                Unit::Byte(byte) => {
+                    bytes.extend(b"*?[\\".contains(byte).then_some(b'\\'));
+                    bytes.push(*byte);
+                }
+                Unit::Set(set) => {
+                    // Only a complement has bytes outside ASCII.
+                    let negated = set[3] >> 63 == 1;
+                    let has = |byte: &u8| {
+                        (set[usize::from(byte / 64)] >> (byte % 64) & 1 == 1) != negated
+                    };
+                    bytes.extend_from_slice(if negated { b"[!" } else { b"[" });
+                    // `]` stands first and `-` last, where they mean themselves; `!` never stands first.
+                    let others: Vec<u8> =
+                        (0..128).filter(|byte| has(byte) && !b"]-!".contains(byte)).collect();
+                    let bare = !has(&b']') && others.is_empty();
+                    bytes.extend(has(&b']').then_some(b']'));
+                    bytes.extend(others);
+                    let (mark, hyphen) = (has(&b'!').then_some(b'!'), has(&b'-').then_some(b'-'));
+                    let (first, last) = if bare { (hyphen, mark) } else { (mark, hyphen) };
+                    bytes.extend(first.into_iter().chain(last));
+                    bytes.push(b']');
+                }
+            }
+        }
+        f.write_str(&String::from_utf8_lossy(&bytes))
     }
 }
 
@@ -146,6 +184,19 @@ impl Words {
             Word::Rest => false,
         };
         sequence(&self.0, texts, |word| *word == Word::Rest, is_one)
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, word) in self.0.iter().enumerate() {
+            let gap = if number == 0 { "" } else { " " };
+            match word {
+                Word::One(glob) => write!(f, "{gap}{glob}")?,
+                Word::Rest => write!(f, "{gap}**")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -240,6 +291,13 @@ mod tests {
             let glob = glob(&text);
             prop_assert!(glob.matches(text.as_bytes()));
             prop_assert_eq!(glob.matches(other.as_bytes()), other == text);
+        }
+
+        #[test]
+        fn a_pattern_is_shown_as_it_can_be_written(text in "[a-c*?\\[\\]!-]{0,12}") {
+            if let Ok(glob) = TextGlob::parse(&text) {
+                prop_assert_eq!(TextGlob::parse(&glob.to_string()), Ok(glob));
+            }
         }
 
         #[test]

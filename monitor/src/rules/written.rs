@@ -13,6 +13,8 @@ use super::{
 /// One file.
 #[derive(Debug, Default)]
 pub(super) struct File {
+    /// It is one of ours, whose names somebody may use.
+    pub(super) shipped: bool,
     pub(super) mode: Mode,
     pub(super) agents: Vec<Agent>,
     pub(super) lists: Vec<List>,

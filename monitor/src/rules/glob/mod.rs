@@ -203,18 +203,21 @@ fn units(units: &[Unit], component: &[u8]) -> bool {
 }
 
 impl fmt::Display for Glob {
-    /// A spelling of the glob that reads back as the same glob, bytes outside ASCII shown as they can be.
+    /// The usual spelling of the glob, which reads back as the same glob; bytes outside ASCII are shown as
+    /// they can be.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.anchor == Anchor::Home { "~" } else { "" })?;
-        for part in &self.parts {
+        let home = self.anchor == Anchor::Home;
+        f.write_str(if home { "~" } else { "" })?;
+        let below = matches!(&*self.parts, [.., Part::Depth, last] if last.is_star());
+        let shown = if below { &self.parts[..self.parts.len() - 1] } else { &self.parts };
+        for (number, part) in shown.iter().enumerate() {
+            let floats = number == 0 && !home && *part == Part::Depth && shown.len() > 1;
+            f.write_str(if floats { "" } else { "/" })?;
             match part {
-                Part::Depth => f.write_str("/**")?,
-                part if part.is_star() => f.write_str("/*")?,
-                Part::Literal(bytes) => write!(f, "/{}", escaped(bytes))?,
-                Part::Pattern(units) => {
-                    f.write_str("/")?;
-                    units.iter().try_for_each(|unit| write!(f, "{unit}"))?;
-                }
+                Part::Depth => f.write_str("**")?,
+                part if part.is_star() => f.write_str("*")?,
+                Part::Literal(bytes) => f.write_str(&escaped(bytes, ""))?,
+                Part::Pattern(units) => units.iter().try_for_each(|unit| write!(f, "{unit}"))?,
             }
         }
         Ok(())
@@ -224,7 +227,7 @@ impl fmt::Display for Glob {
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Byte(byte) => f.write_str(&escaped(&[*byte])),
+            Self::Byte(byte) => f.write_str(&escaped(&[*byte], "")),
             Self::Star => f.write_str("*"),
             Self::Set(set) if **set == ByteSet::ANY => f.write_str("?"),
             Self::Set(set) => write!(f, "{set}"),
@@ -240,7 +243,7 @@ impl fmt::Display for ByteSet {
         f.write_str(if negated { "[!" } else { "[" })?;
         (0..=0x7f)
             .filter(|&byte| listed.has(byte))
-            .try_for_each(|byte| f.write_str(&escaped(&[byte])))?;
+            .try_for_each(|byte| f.write_str(&escaped(&[byte], "-!")))?;
         f.write_str("]")
     }
 }
@@ -265,10 +268,12 @@ pub fn spelt(component: &[u8]) -> String {
     text
 }
 
-fn escaped(bytes: &[u8]) -> String {
+/// With a backslash before what would have a meaning. `-` and `!` have one in sets alone.
+fn escaped(bytes: &[u8], also: &str) -> String {
     let mut text = String::new();
     for character in String::from_utf8_lossy(bytes).chars() {
-        if parse::ESCAPABLE.contains(character) {
+        let marks = !"-!".contains(character) && parse::ESCAPABLE.contains(character);
+        if marks || also.contains(character) && parse::ESCAPABLE.contains(character) {
             text.push('\\');
         }
         text.push(character);

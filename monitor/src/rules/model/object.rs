@@ -87,6 +87,16 @@ impl Program {
     }
 }
 
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(glob) => write!(f, "{glob}"),
+            Self::With(glob, words) => write!(f, "{glob} {words}"),
+            Self::Is(one) => f.write_str(one.name()),
+        }
+    }
+}
+
 /// What can be special about a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Trait {
@@ -193,6 +203,43 @@ impl Destination {
     fn is_at(&self, port: u16, protocol: u16) -> bool {
         self.port.is_none_or(|wanted| wanted == port)
             && self.protocol.is_none_or(|wanted| wanted as u16 == carrier(protocol))
+    }
+}
+
+impl fmt::Display for Destination {
+    /// As a rule file has it: `10.0.0.0/8:53/udp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.to {
+            To::Net(net) if net.prefix_len() == 0 => f.write_str("*")?,
+            To::Net(net) => net_text(f, *net, self.port.is_some())?,
+            To::Host(host) => {
+                write!(f, "{}{}", if host.is_below() { "*." } else { "" }, host.name())?
+            }
+            To::Socket(glob) => write!(f, "unix:{glob}")?,
+            To::Abstract(glob) => write!(f, "unix:@{glob}")?,
+        }
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        match self.protocol {
+            Some(Protocol::Tcp) => f.write_str("/tcp"),
+            Some(Protocol::Udp) => f.write_str("/udp"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A range: IPv4 as IPv4, a single address without its length.
+fn net_text(f: &mut fmt::Formatter<'_>, net: Ipv6Net, port: bool) -> fmt::Result {
+    const MAPPED_BITS: u8 = 96;
+    let v4 = net.addr().to_ipv4_mapped().filter(|_| net.prefix_len() >= MAPPED_BITS);
+    match (v4, net.prefix_len()) {
+        (Some(v4), 128) => write!(f, "{v4}"),
+        (Some(v4), length) => write!(f, "{v4}/{}", length - MAPPED_BITS),
+        (None, 128) if port => write!(f, "[{}]", net.addr()),
+        (None, 128) => write!(f, "{}", net.addr()),
+        (None, _) if port => write!(f, "[{net}]"),
+        (None, _) => write!(f, "{net}"),
     }
 }
 

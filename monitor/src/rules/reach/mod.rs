@@ -4,6 +4,8 @@
 //! what the hooks cannot see is left out of it, each time with a [`Shortfall`] that says so. A rule is left out
 //! as a whole where leaving out a part would stop what it allows.
 
+pub mod here;
+
 use std::{collections::BTreeMap, fmt};
 
 use monitor_common::Act;

@@ -1,0 +1,143 @@
+//! The command line: words to calls, outcomes to exit codes.
+//!
+//! Exit codes: 0 done; 1 a problem was found; 2 wrong usage; 3 the daemon does not answer; 4 not
+//! permitted; 5 this kernel cannot do it. `run` passes on the command's own, or 125 to 127 as env(1) does.
+
+mod daemon;
+mod record;
+mod rules;
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::{
+    daemon::{DaemonArguments, RunArguments, StatusArguments},
+    record::RecordArguments,
+    rules::{CheckArguments, RulePaths, ShowArguments},
+};
+use crate::{control::sweep, rules::Problems};
+
+/// Where rules are if nobody says otherwise.
+pub(crate) const RULES: &str = "/etc/driftwatch/rules.d";
+
+/// Watches AI-agent workloads from the kernel and stops what was not approved.
+#[derive(Debug, Parser)]
+#[command(name = "driftwatch", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch this host: attach the hooks, enforce the rules, write alerts (needs root)
+    #[command(after_help = "Examples:
+  driftwatch daemon --rules rules.d                      alerts on the terminal
+  driftwatch daemon --rules rules.d --alerts alerts.json
+  kill -HUP $(pidof driftwatch)                          read the rules again; one error, and nothing changes")]
+    Daemon(DaemonArguments),
+    /// Start a command as a known agent; signals and exit code are the command's own
+    #[command(after_help = "Examples:
+  driftwatch run --agent ci-agent -- codex exec 'fix the build'
+
+Exit codes: the command's own, 125 where it could not be made a session, 126 where it cannot be
+started, 127 where it was not found.")]
+    Run(RunArguments),
+    /// Read, cross-check and compile rules; loads nothing, needs no root
+    #[command(after_help = "Examples:
+  driftwatch check rules.d
+  driftwatch check 10-agents.yaml 20-secrets.yaml && echo fine
+  driftwatch check --on-this-host rules.d        what becomes of each rule here; 1 if any does less than it asks")]
+    Check(CheckArguments),
+    /// Show rules as they were understood: lists opened, defaults filled in, where each thing came from
+    #[command(after_help = "Examples:
+  driftwatch show --rules rules.d
+  driftwatch show --rules rules.d agent-egress
+  driftwatch show --rules rules.d --plan         what the kernel half is told")]
+    Show(ShowArguments),
+    /// Run the tests inside the rules; needs no root
+    #[command(after_help = "Examples:
+  driftwatch test rules.d")]
+    Test(RulePaths),
+    /// Say what the daemon sees, and whether anything was lost (needs root)
+    #[command(after_help = "Examples:
+  driftwatch status
+  driftwatch status -o json | jq .kernel.counters")]
+    Status(StatusArguments),
+    /// Write down every act of agents, for replay and learning; refuses nothing (needs root)
+    #[command(after_help = "Examples:
+  driftwatch record --out ci.jsonl --agent ci-agent -- codex exec 'fix the build'
+  driftwatch record --rules rules.d --out today.jsonl --for 8h
+
+Whatever the rules say, nothing is refused or killed: all of them are in monitor mode here. They say
+who is an agent. A signal ends the recording, and so does the end of the command.
+
+Exit codes: the command's own; else 0, or 1 where acts were lost or the file takes no more; 125 to 127
+as `driftwatch run` has them.")]
+    Record(RecordArguments),
+    #[command(name = sweep::WORD, hide = true)]
+    Sweep(sweep::Sweep),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+/// Something was found wrong.
+const PROBLEM: u8 = 1;
+/// Wrong usage, as clap has it.
+const USAGE: u8 = 2;
+/// The daemon does not answer.
+const UNREACHABLE: u8 = 3;
+/// Not permitted.
+const NOT_PERMITTED: u8 = 4;
+/// This kernel cannot.
+const INCAPABLE: u8 = 5;
+
+/// Does what the arguments say.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let verbose = matches!(&arguments.command, Command::Daemon(daemon) if daemon.debug);
+    let level = if verbose { log::LevelFilter::Debug } else { log::LevelFilter::Warn };
+    env_logger::Builder::new().filter_level(level).format_timestamp_millis().init();
+    match arguments.command {
+        Command::Daemon(arguments) => daemon::daemon(arguments),
+        Command::Run(arguments) => daemon::run(arguments),
+        Command::Check(arguments) => rules::check(&arguments),
+        Command::Show(arguments) => rules::show(&arguments),
+        Command::Test(RulePaths { paths }) => {
+            rules::read(&paths).map_or_else(|code| code, |rules| rules::test(&rules))
+        }
+        Command::Status(arguments) => daemon::status(arguments),
+        Command::Record(arguments) => record::record(arguments),
+        Command::Sweep(sweep) => {
+            sweep.run().map_or_else(|error| fail(&error, PROBLEM), |()| ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints. Whoever reads it may have gone: that is no error of ours.
+fn say(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error, PROBLEM),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("driftwatch: {error}");
+    ExitCode::from(code)
+}
+
+fn show(problems: &Problems) -> ExitCode {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    eprintln!("{}", problems.render(colour).trim_end());
+    ExitCode::from(PROBLEM)
+}

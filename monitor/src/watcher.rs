@@ -1,0 +1,300 @@
+//! The watcher: what the daemon and the recorder have in common. The kernel half and the pure half under one
+//! roof, with the rules that are in force in both.
+//!
+//! It reads rules, puts them in force, adopts agents that run already and begins sessions. It has no loop: whoever
+//! owns it drains the rings and passes each record to [`Watcher::pipeline`]. Dropped, it leaves nothing attached.
+
+use std::{io, os::fd::BorrowedFd, path::PathBuf, time::Duration};
+
+use monitor_common::tag::{FRESH, LIMITS, NO_AGENT, Tag};
+
+use crate::{
+    adopt,
+    agent::TooManyAgents,
+    control::Refused,
+    event::SessionId,
+    host::{self, FileError, Host},
+    kernel::{Kernel, KernelError},
+    pipeline::{InForce, Pipeline},
+    rehearsal::{Disagreement, NotInForce, rehearse},
+    rules::{
+        self, Problems,
+        compile::{CompileError, Ground, compile},
+        evaluate::Tier,
+        model::{Moment, RuleSet},
+        plan::KernelPlan,
+        reach::{Lost, Shortfall, Within, within},
+    },
+};
+
+/// Why nothing is watched, or not by these rules.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The rules.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The kernel.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The runtime.
+    #[error("the event loop: {0}")]
+    Loop(#[source] io::Error),
+}
+
+/// Why a set of rules is not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// A file cannot be read.
+    #[error("rules cannot be read: {0}; name files or directories with --rules")]
+    File(#[from] FileError),
+    /// There is nothing to read.
+    #[error("there are no rule files (*.yaml) in {}: name some with --rules", list(.0))]
+    NoFiles(Vec<PathBuf>),
+    /// The files have problems.
+    #[error("{}", .0.render(false))]
+    Problems(Problems),
+    /// The rules cannot be compiled for this kernel half.
+    #[error("{}", compile_errors(.0))]
+    Compile(Vec<CompileError>),
+    /// The kernel half would do otherwise than they say.
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
+    /// There are too many agents.
+    #[error(transparent)]
+    Agents(#[from] TooManyAgents),
+}
+
+impl From<NotInForce> for WatchError {
+    fn from(error: NotInForce) -> Self {
+        match error {
+            NotInForce::Kernel(error) => Self::Kernel(error),
+            NotInForce::Disagreement(error) => Self::Rules(error.into()),
+        }
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Compile errors as `check` shows them.
+#[must_use]
+pub fn compile_errors(errors: &[CompileError]) -> String {
+    let one = |error: &CompileError| {
+        format!("error: {}\n  --> {}\nhelp: {}\n", error.message, error.place, error.help)
+    };
+    errors.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads, parses and resolves.
+pub(crate) fn read_rules(paths: &[PathBuf], host: &Host) -> Result<RuleSet, RulesError> {
+    let files = host::rule_files(paths)?;
+    if files.is_empty() {
+        return Err(RulesError::NoFiles(paths.to_vec()));
+    }
+    rules::load_with(&rules::shipped::files(), &files, &host.users, Moment::now())
+        .map_err(RulesError::Problems)
+}
+
+/// Waits for the end of an exception, by the clock of day, which may be set meanwhile: it is looked at once a
+/// minute. For ever, where none ends.
+pub(crate) async fn ended(until: Option<Moment>) {
+    const LOOK: Duration = Duration::from_secs(60);
+    let Some(until) = until else { return std::future::pending().await };
+    while let Ok(left) = Duration::try_from(until.duration_since(Moment::now()))
+        && !left.is_zero()
+    {
+        tokio::time::sleep(left.min(LOOK)).await;
+    }
+}
+
+/// A loaded kernel half, and who reads its records.
+pub(crate) struct Watcher {
+    /// The kernel half.
+    pub(crate) kernel: Kernel,
+    /// The pure half.
+    pub(crate) pipeline: Pipeline,
+    /// The host as it was when the rules were read.
+    pub(crate) host: Host,
+    /// What the rules ask for and is not done.
+    pub(crate) shortfalls: Vec<Shortfall>,
+    /// When an exception ends, and the plan with it.
+    pub(crate) until: Option<Moment>,
+    /// The serial of the plan in force.
+    pub(crate) serial: u32,
+    plan: Option<KernelPlan>,
+    /// The rules as they were read; what of them is in force is the pipeline's to say.
+    whole: RuleSet,
+    secret: u64,
+    watch: bool,
+}
+
+impl Watcher {
+    /// Loads the kernel half. Nothing is attached and no rule is in force. With `watch` every act of a session is
+    /// told, else only those that hit a rule; with `debug` the hooks log.
+    pub(crate) fn load(host: Host, watch: bool, debug: bool) -> Result<Self, WatchError> {
+        let secret = secret().map_err(WatchError::Loop)?;
+        Ok(Self {
+            kernel: Kernel::load(secret, debug)?,
+            pipeline: Pipeline::default(),
+            host,
+            shortfalls: Vec::new(),
+            until: None,
+            serial: 0,
+            plan: None,
+            whole: RuleSet::default(),
+            secret,
+            watch,
+        })
+    }
+
+    /// Compiles a rule set for this host, gives it to the kernel half, and from then on reads records by it.
+    pub(crate) fn put_in_force(&mut self, whole: RuleSet) -> Result<(), WatchError> {
+        let now = Moment::now();
+        let Within { rules, shortfalls, until } = within(&whole, now);
+        let numbers: Result<Vec<u32>, TooManyAgents> = rules
+            .agents
+            .iter()
+            .map(|agent| self.pipeline.agents.names.number(&agent.name))
+            .collect();
+        let agent_numbers = numbers.map_err(RulesError::from)?;
+        let (tier, serial) = (Tier::REACT, self.serial + 1);
+        let ground = Ground {
+            secret: self.secret,
+            homes: &self.host.homes,
+            tier: &tier,
+            serial,
+            agent_numbers: &agent_numbers,
+            watch: self.watch,
+        };
+        let plan = compile(&rules, &ground).map_err(RulesError::Compile)?;
+        let in_force = InForce {
+            serial,
+            order: plan.order.clone(),
+            rules,
+            agent_numbers,
+            tier,
+            homes: self.host.homes.clone(),
+            now,
+        };
+        let bank = rehearse(&mut self.kernel, &plan, &in_force)?;
+        // Before the switch: a record of the new plan may come at once.
+        self.pipeline.put_in_force(in_force);
+        if let Err(error) = self.kernel.plans.switch(bank) {
+            self.pipeline.take_back();
+            return Err(error.into());
+        }
+        (self.plan, self.serial) = (Some(plan), serial);
+        (self.whole, self.until) = (whole, until);
+        if shortfalls != self.shortfalls {
+            // While every act is only watched, it matters who is an agent and not what is enforced.
+            let matters =
+                |short: &&Shortfall| !self.watch || matches!(short.lost, Lost::Signs { .. });
+            shortfalls
+                .iter()
+                .filter(matters)
+                .for_each(|short| eprintln!("{}: {short}", short.place));
+            self.shortfalls = shortfalls;
+        }
+        Ok(())
+    }
+
+    /// An exception has ended: the same rules are another plan now.
+    pub(crate) fn renew(&mut self) {
+        let whole = self.whole.clone();
+        match self.put_in_force(whole) {
+            Ok(()) => eprintln!("an exception has ended  {}", self.summary()),
+            Err(error) => {
+                const AGAIN: Duration = Duration::from_secs(60);
+                self.until = Some(Moment::now() + AGAIN);
+                eprintln!("{error}");
+                eprintln!("an exception has ended and still holds: tried again in a minute");
+            }
+        }
+    }
+
+    /// Makes a process the root of a session of an agent with its next exec, on top of whatever limits it is
+    /// under. `process` is a pidfd of it.
+    pub(crate) fn begin(
+        &mut self,
+        pid: u32,
+        process: BorrowedFd<'_>,
+        agent: &str,
+    ) -> Result<SessionId, Refused> {
+        let number = self.launchable(agent)?;
+        let failed =
+            |error: io::Error| Refused { error: format!("the caller cannot be tagged: {error}") };
+        let before = self.kernel.tags.get(process).map_err(failed)?.unwrap_or_default();
+        if before.agents.contains(&number) {
+            return Ok(SessionId(before.session));
+        }
+        let Some(place) = before.agents.iter().position(|limit| *limit == NO_AGENT) else {
+            let error = format!(
+                "the caller is already under the limits of {LIMITS} agents, the most there can be"
+            );
+            return Err(Refused { error });
+        };
+        let session = secret().map_err(failed)?.max(1);
+        let mut tag = Tag { session, flags: FRESH, ..before };
+        tag.agents[place] = number;
+        let running = host::process(pid);
+        self.kernel.tags.set(process, &tag).map_err(failed)?;
+        if let Some(running) = running {
+            self.pipeline.agents.enlist(running.id, running.process, SessionId(session), number);
+        }
+        Ok(SessionId(session))
+    }
+
+    fn launchable(&self, name: &str) -> Result<u32, Refused> {
+        let in_force = self.pipeline.in_force().expect("a plan is in force before anybody can ask");
+        let agents = in_force.rules.agents.iter().zip(&in_force.agent_numbers);
+        let mut names = Vec::new();
+        for (agent, number) in agents {
+            if agent.name == name || agent.launched_as.iter().any(|known| known == name) {
+                return Ok(*number);
+            }
+            names.push(agent.name.as_str());
+        }
+        let error = format!(
+            "no rule file has an agent `{name}`: write one, or use one of {}",
+            names.join(", ")
+        );
+        Err(Refused { error })
+    }
+
+    /// Attaches the hooks, and then looks for agents that were running before them. Rules must be in force.
+    pub(crate) fn attach(&mut self) -> Result<(), WatchError> {
+        self.kernel.attach()?;
+        if let Some(plan) = &self.plan {
+            adopt::adopt(&self.kernel.tags, plan, &mut self.pipeline.agents);
+        }
+        Ok(())
+    }
+
+    /// How things stand, on one line.
+    pub(crate) fn summary(&self) -> String {
+        let Some(in_force) = self.pipeline.in_force() else { return "no rules".to_owned() };
+        let RuleSet { rules, agents, files, .. } = &in_force.rules;
+        format!(
+            "{} for {} from {}, plan {}, tier {}, {}",
+            count(rules.len(), "rule"),
+            count(agents.len(), "agent"),
+            count(*files, "file"),
+            in_force.serial,
+            in_force.tier.name(),
+            count(self.pipeline.agents.sessions(), "session"),
+        )
+    }
+}
+
+/// A number that nobody can guess.
+pub(crate) fn secret() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(bytes))
+}

@@ -34,6 +34,8 @@ pub mod recording;
 pub mod rules;
 
 // What recordings are for.
+pub mod drift;
+
 pub mod learn;
 
 // The world around.

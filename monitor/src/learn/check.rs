@@ -5,7 +5,7 @@
 
 use crate::{
     learn::{
-        Learned, Why,
+        Learned,
         seen::{Key, name_of},
     },
     rules::{
@@ -29,13 +29,36 @@ pub enum Flaw {
 }
 
 impl Learned {
+    /// A rule file about this that is good together with `others`, and their rules. The agent is defined in it
+    /// unless the others, or what is shipped, know it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn proposal(
+        &self,
+        others: &[SourceFile],
+        users: &Users,
+        now: Moment,
+    ) -> Result<(String, RuleSet), Flaw> {
+        let text = self.text(true);
+        match self.check(&text, others, users, now) {
+            Ok(rules) => Ok((text, rules)),
+            Err(Flaw::Stops(what)) => Err(Flaw::Stops(what)),
+            Err(Flaw::Unreadable(_)) => {
+                let text = self.text(false);
+                self.check(&text, others, users, now).map(|rules| (text, rules))
+            }
+        }
+    }
+
     /// Whether `text`, a file of rules about this, loads together with `others`, and stops of what was seen only
     /// what was left out.
     ///
     /// # Errors
     ///
     /// Where it does not.
-    pub fn check(
+    pub(super) fn check(
         &self,
         text: &str,
         others: &[SourceFile],
@@ -45,7 +68,8 @@ impl Learned {
         let name = "the proposal".to_owned();
         let own = SourceFile { name: name.clone(), text: text.as_bytes().to_vec() };
         let files = [others, &[own]].concat();
-        let rules = rules::load(&files, users, now).map_err(Flaw::Unreadable)?;
+        let rules = rules::load_with(&rules::shipped::files(), &files, users, now)
+            .map_err(Flaw::Unreadable)?;
         let left_out: Vec<&Key> = self.left_out.iter().map(|one| &one.key).collect();
         for key in self.seen.all.keys().filter(|key| left_out.binary_search(key).is_err()) {
             if let Some(rule) = self.stopped_by(&rules, key, &name, now) {
@@ -63,10 +87,5 @@ impl Learned {
         let own = rules.rules.iter().filter(|rule| &*rule.place.file == file);
         let mut hit = own.filter(|rule| is_hit(rule, &self.seen.homes[key.homes], &attempt));
         hit.next().map(|rule| rule.id.clone())
-    }
-
-    /// Of what was left out, what is worth a person's attention: not what was stopped anyway.
-    pub fn withheld(&self) -> impl Iterator<Item = &super::LeftOut> {
-        self.left_out.iter().filter(|one| !matches!(one.why, Why::Stopped))
     }
 }

@@ -13,6 +13,8 @@ use super::{
 
 /// The column at which the comment behind a line begins, where the line is shorter.
 const COLUMN: usize = 60;
+/// The same of what is told.
+const SAID: usize = 44;
 /// The format allows 64 letters in an id, and this much is ours: `learned--write-secrets`.
 const LONGEST_NAME: usize = 64 - 22;
 
@@ -137,7 +139,8 @@ impl Learned {
     /// What is not in it.
     fn footer(&self) -> String {
         let mut text = String::new();
-        let withheld: Vec<&LeftOut> = self.withheld().collect();
+        let withheld: Vec<&LeftOut> =
+            self.left_out.iter().filter(|one| one.why != Why::Stopped).collect();
         if !withheld.is_empty() {
             text += "\n# Not added. What of this the agent needs, add yourself:\n";
             text.extend(withheld.iter().map(|one| format!("#   {}\n", one.line())));
@@ -147,6 +150,43 @@ impl Learned {
         if !stopped.is_empty() {
             text += "\n# Not added, because it was stopped when it was tried:\n";
             text.extend(stopped.iter().map(|one| format!("#   {}\n", one.line())));
+        }
+        text
+    }
+
+    /// What a person is told at the end: how much there is, what to look at first, and what is not in it.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let (acts, sessions) = self.seen.sources.iter().fold((0, 0), |(acts, sessions), source| {
+            (acts + source.acts, sessions + source.sessions as u64)
+        });
+        let lines =
+            self.lines.iter().map(|(act, lines)| format!("{} to {}", lines.len(), act.name()));
+        let mut text = format!(
+            "{} of {}, lines: {}. Review these first:\n",
+            super::seen::count(acts, "act"),
+            super::seen::count(sessions, "session"),
+            lines.collect::<Vec<String>>().join(", ")
+        );
+        let wide = |act: Act, item: &str| act == Act::Connect || item.ends_with("/**");
+        for (act, lines) in &self.lines {
+            for (item, line) in lines.iter().filter(|(item, _)| wide(*act, item)) {
+                text += &told(&format!("{item} ({})", act.name()), &said(line));
+            }
+        }
+        for one in &self.left_out {
+            let object = format!("{} ({})", name_of(&one.key.object), one.key.act.name());
+            let why = match one.why {
+                Why::Secret(_) => "a secret: not added; add it yourself, or see --allow-secrets",
+                Why::Stopped => "was stopped: not added",
+                Why::Unknown | Why::Unwritable => "cannot be named in a rule: not added",
+            };
+            let by = format!(
+                "{}, {}",
+                times(one.tally.count.max(one.tally.stopped)),
+                names(&one.tally.by)
+            );
+            text += &told(&object, &format!("{by}; {why}"));
         }
         text
     }
@@ -190,6 +230,11 @@ const fn help(act: Act) -> &'static str {
         Act::Write => "Write below the project, or have this file added to the list.",
         _ => "If the work needs this peer, have it added to the list.",
     }
+}
+
+fn told(what: &str, said: &str) -> String {
+    let space = SAID.saturating_sub(what.chars().count()).max(2);
+    format!("  {what}{:space$}{said}\n", "")
 }
 
 fn said(line: &Line) -> String {

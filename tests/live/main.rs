@@ -20,6 +20,8 @@ mod file;
 mod judge;
 /// Commands that are started as an agent.
 mod launch;
+/// Rules that are learned from real work.
+mod learning;
 /// The tag stays on every descendant.
 mod lineage;
 /// Agents inside agents.

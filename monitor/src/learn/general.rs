@@ -20,6 +20,8 @@ enum Piece {
     Text(Vec<u8>),
     /// Any bytes.
     Any,
+    /// So many bytes.
+    Bytes(usize),
 }
 
 impl Name {
@@ -33,6 +35,7 @@ impl Name {
         let text = |piece: &Piece| match piece {
             Piece::Text(bytes) => spelt(bytes),
             Piece::Any => "*".to_owned(),
+            Piece::Bytes(count) => "?".repeat(*count),
         };
         let mut all = String::new();
         for piece in self.0.iter().map(text) {
@@ -70,10 +73,19 @@ impl Name {
     }
 }
 
+/// What is known of those who used a name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evidence {
+    /// Numbers of processes that may be in it.
+    pub(super) pids: Vec<u32>,
+    /// Whether one of them was Python.
+    pub(super) python: bool,
+}
+
 /// What stays the same of a name in every place: without versions, hashes, and the number of the process that
 /// used it.
-pub(super) fn lasting(name: &[u8], pids: &[u32]) -> Name {
-    numbers_of_processes(hashes(versions(uuids(Name::new(name)))), pids)
+pub(super) fn lasting(name: &[u8], evidence: &Evidence) -> Name {
+    numbers_of_processes(hashes(versions(uuids(Name::new(name)))), &evidence.pids)
 }
 
 /// A pattern whose first group has nothing of a word around it.
@@ -132,9 +144,9 @@ fn numbers_of_processes(name: Name, pids: &[u32]) -> Name {
 }
 
 /// Numbers, whatever they count: for places where names are numbers of processes, threads and descriptors.
-pub(super) fn numbers(name: &[u8]) -> Name {
+pub(super) fn numbers(name: Name) -> Name {
     static NUMBER: LazyLock<Regex> = LazyLock::new(|| whole("[0-9]+"));
-    Name::new(name).replace(|name| first(&NUMBER, name))
+    name.replace(|name| first(&NUMBER, name))
 }
 
 /// Beginnings of temporary names that have no sign behind them: Python's and Rust's `tempfile`, mktemp(1), gcc,
@@ -146,13 +158,22 @@ const DRAWN: [usize; 3] = [6, 8, 10];
 
 /// A name that lies in a directory for temporary files, without what was drawn by lot: `pip-build-x8sdf_3k` is
 /// `pip-build-*`. None where nothing was, or nothing else would be left.
-pub(super) fn temporary(name: &[u8], pids: &[u32]) -> Option<Name> {
-    let general = after_sign(after_beginning(lasting(name, pids), name));
+pub(super) fn temporary(name: &[u8], evidence: &Evidence) -> Option<Name> {
+    if evidence.python && is_python_s(name) {
+        return Some(Name(vec![Piece::Bytes(name.len())]));
+    }
+    let general = after_sign(after_beginning(lasting(name, evidence), name));
     let letter = |piece: &Piece| match piece {
         Piece::Text(bytes) => bytes.iter().any(u8::is_ascii_alphanumeric),
-        Piece::Any => false,
+        Piece::Any | Piece::Bytes(_) => false,
     };
     (general.is_general() && general.0.iter().any(letter)).then_some(general)
+}
+
+/// Python's `tempfile` draws eight of these letters, and some who use it (pip) put nothing before them.
+fn is_python_s(name: &[u8]) -> bool {
+    let drawn = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    name.len() == 8 && name.iter().all(drawn)
 }
 
 /// Right behind a beginning that is known: `tmpx8sdf_3k`, `ccAbCdEf.o`.
@@ -218,12 +239,17 @@ fn is_mixed(word: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn evidence(python: bool) -> Evidence {
+        Evidence { pids: vec![4711], python }
+    }
+
     fn kept(name: &str) -> String {
-        lasting(name.as_bytes(), &[4711]).text()
+        lasting(name.as_bytes(), &evidence(false)).text()
     }
 
     fn drawn(name: &str) -> String {
-        temporary(name.as_bytes(), &[4711]).map_or_else(|| "no".to_owned(), |name| name.text())
+        temporary(name.as_bytes(), &evidence(false))
+            .map_or_else(|| "no".to_owned(), |name| name.text())
     }
 
     #[test]
@@ -254,9 +280,10 @@ mod tests {
     fn the_number_of_the_process_goes_and_others_stay() {
         assert_eq!(kept("settings.json.4711"), "settings.json.*");
         assert_eq!(kept("settings.json.4712"), "settings.json.4712");
-        assert_eq!(numbers(b"1234").text(), "*");
-        assert_eq!(numbers(b"session-12.scope").text(), "session-*.scope");
-        assert_eq!(numbers(b"status").text(), "status");
+        let numbered = |name: &[u8]| numbers(Name::new(name)).text();
+        assert_eq!(numbered(b"1234"), "*");
+        assert_eq!(numbered(b"session-12.scope"), "session-*.scope");
+        assert_eq!(numbered(b"status"), "status");
     }
 
     #[test]
@@ -273,6 +300,14 @@ mod tests {
         assert_eq!(drawn("claude-a1b2c3-cwd"), "claude-*-cwd");
         assert_eq!(drawn("npm-12345"), "npm-*");
         assert_eq!(drawn("npm-4711-Xy3kQ9"), "npm-*-*");
+    }
+
+    #[test]
+    fn eight_letters_are_drawn_if_python_did_it() {
+        let by_python = |name: &str| temporary(name.as_bytes(), &evidence(true));
+        assert_eq!(by_python("dn_zpbiy").unwrap().text(), "????????");
+        assert_eq!(drawn("dn_zpbiy"), "no");
+        assert_eq!(by_python("notebook.txt"), None);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, HashMap};
 use monitor_common::Act;
 
 use self::{
+    general::Evidence,
     pattern::Pattern,
     peer::Ports,
     place::Places,
@@ -108,7 +109,7 @@ pub struct Learned {
     pub seen: Seen,
     /// For each act, what is allowed.
     pub lines: BTreeMap<Act, BTreeMap<String, Line>>,
-    /// For each act, secrets that may lie anywhere and are in what is allowed.
+    /// For each act, secrets that are in what is allowed: those that may lie anywhere.
     pub shut: BTreeMap<Act, Vec<String>>,
     /// What is not in it, in the order of keys.
     pub left_out: Vec<LeftOut>,
@@ -159,7 +160,7 @@ pub fn learn(
 fn given(projects: &[Vec<u8>], homes: &Homes) -> Result<Vec<Pattern>, LearnError> {
     let pattern = |path: &Vec<u8>| {
         let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-        let pattern = Pattern::general(&path[..end], homes, &[]);
+        let pattern = Pattern::general(&path[..end], homes, &Evidence::default());
         let narrow = pattern.filter(|pattern| place::is_narrow(&pattern.names()));
         narrow.ok_or_else(|| LearnError::TooBroad(seen::shown(path)))
     };
@@ -207,8 +208,11 @@ impl Learner<'_> {
         let mut general = Vec::new();
         for &(key, tally, is_secret) in kept {
             let Object::Path(path) = &key.object else { continue };
-            let pids: Vec<u32> = tally.pids.iter().copied().collect();
-            match Pattern::general(path, &seen.homes[key.homes], &pids) {
+            let evidence = Evidence {
+                pids: tally.pids.iter().copied().collect(),
+                python: tally.by.keys().any(|name| name.starts_with("python")),
+            };
+            match Pattern::general(path, &seen.homes[key.homes], &evidence) {
                 Some(pattern) => general.push((key, tally, is_secret, path, pattern)),
                 None => self.leave(key, tally, Why::Unwritable),
             }
@@ -229,7 +233,8 @@ impl Learner<'_> {
             let covers = |globs: &Vec<Glob>| globs.iter().any(|glob| glob.matches(path, homes));
             let chosen = choices.into_iter().find_map(|pattern| {
                 let globs = pattern.globs().filter(covers)?;
-                (is_secret || self.is_harmless(&pattern)).then(|| (pattern.to_string(), globs))
+                (is_secret || pattern.is_drawn() || self.is_harmless(&pattern))
+                    .then(|| (pattern.to_string(), globs))
             });
             match chosen {
                 Some((text, globs)) => self.line(key.act, text, tally).paths = globs,
@@ -279,7 +284,7 @@ impl Learner<'_> {
                 Act::Read | Act::Write => {
                     let globs: Vec<Glob> =
                         lines.values().flat_map(|line| line.paths.clone()).collect();
-                    self.secrets.anywhere_in(&globs, &self.homes)
+                    self.secrets.paths_in(&globs, &self.homes)
                 }
                 Act::Connect => {
                     let peers: Vec<Destination> =

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::general::{Name, lasting, numbers, temporary};
+use super::general::{Evidence, Name, lasting, numbers, temporary};
 use crate::rules::glob::{Glob, Homes};
 
 /// A path as a rule may write it.
@@ -27,18 +27,20 @@ impl Pattern {
     }
 
     /// The same without what changes from one time to the next.
-    pub(super) fn general(path: &[u8], homes: &Homes, pids: &[u32]) -> Option<Self> {
+    pub(super) fn general(path: &[u8], homes: &Homes, evidence: &Evidence) -> Option<Self> {
         let mut pattern = Self::of(path, homes, |before, name| {
-            let is_temporary = TEMPORARY.iter().any(|directory| before == *directory);
+            let is_temporary = TEMPORARY.contains(&before);
             match before.first().copied() {
                 // Numbers of processes and of what they have open.
-                Some("proc") => numbers(name),
+                Some("proc") => numbers(Name::new(name)),
                 // Devices are few, and one is not like the other.
                 Some("dev") if before != ["dev", "shm"] => Name::new(name),
                 // Sessions and scopes are counted.
-                Some("sys") if before.get(1..3) == Some(&["fs", "cgroup"]) => numbers(name),
-                _ if is_temporary => temporary(name, pids).unwrap_or_else(|| Name::new(name)),
-                _ => lasting(name, pids),
+                Some("sys") if before.get(1..3) == Some(&["fs", "cgroup"]) => {
+                    numbers(lasting(name, evidence))
+                }
+                _ if is_temporary => temporary(name, evidence).unwrap_or_else(|| Name::new(name)),
+                _ => lasting(name, evidence),
             }
         })?;
         // A listing of one home directory is one of each: `~` itself cannot be written.
@@ -94,6 +96,14 @@ impl Pattern {
         }
     }
 
+    /// Whether it is a name in a temporary directory of which only the length is known. Such names cannot be listed,
+    /// so a secret that has such a name must not be in the way.
+    pub(super) fn is_drawn(&self) -> bool {
+        let names = self.names();
+        let [before @ .., name] = &names[..] else { return false };
+        TEMPORARY.contains(&before) && !self.tree && name.bytes().all(|byte| byte == b'?')
+    }
+
     /// What it means. None if it cannot be written.
     pub(super) fn globs(&self) -> Option<Vec<Glob>> {
         Glob::parse(&self.to_string()).ok()
@@ -114,7 +124,8 @@ mod tests {
 
     fn general(path: &str) -> String {
         let homes = Homes(vec![b"/root".to_vec()]);
-        let pattern = Pattern::general(path.as_bytes(), &homes, &[4711]);
+        let pattern =
+            Pattern::general(path.as_bytes(), &homes, &Evidence { pids: vec![4711], python: true });
         pattern.map_or_else(|| "none".to_owned(), |pattern| pattern.to_string())
     }
 
@@ -135,6 +146,8 @@ mod tests {
             ("/tmp/pip-x8sdf_3k/a/b.py", "/tmp/pip-*/a/b.py"),
             ("/var/tmp/x-AbCdEf", "/var/tmp/x-*"),
             ("/tmp", "/tmp"),
+            ("/tmp/dn_zpbiy", "/tmp/????????"),
+            ("/sys/fs/cgroup/jobs/65707f7dd04dcaeb/memory.max", "/sys/fs/cgroup/jobs/*/memory.max"),
             (
                 "/sys/fs/cgroup/user.slice/session-3.scope/cpu.max",
                 "/sys/fs/cgroup/user.slice/session-*.scope/cpu.max",
@@ -148,7 +161,8 @@ mod tests {
     #[test]
     fn what_is_too_broad_is_known() {
         let pattern = |path: &str, depth: Option<usize>| {
-            let pattern = Pattern::general(path.as_bytes(), &Homes::default(), &[]).unwrap();
+            let pattern =
+                Pattern::general(path.as_bytes(), &Homes::default(), &Evidence::default()).unwrap();
             depth.map_or(pattern.clone(), |depth| pattern.tree(depth)).is_too_broad()
         };
         for (path, depth) in [

@@ -168,10 +168,11 @@ fn temporary(names: &[&str]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::glob::Homes;
+    use crate::{learn::general::Evidence, rules::glob::Homes};
 
     fn pattern(path: &str) -> Pattern {
-        Pattern::general(path.as_bytes(), &Homes(vec![b"/root".to_vec()]), &[]).unwrap()
+        Pattern::general(path.as_bytes(), &Homes(vec![b"/root".to_vec()]), &Evidence::default())
+            .unwrap()
     }
 
     /// What may stand for the last of the paths, all of them seen.

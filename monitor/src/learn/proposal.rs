@@ -7,6 +7,7 @@ use monitor_common::Act;
 
 use super::{
     ACTS, Learned, LeftOut, Line, Why,
+    general::Evidence,
     pattern::Pattern,
     seen::{name_of, names, shown, times},
 };
@@ -102,7 +103,8 @@ impl Learned {
     fn actors(&self) -> Vec<(String, String)> {
         let homes = self.seen.every_home();
         let actor = |(path, count): (&Vec<u8>, &u64)| {
-            let pattern = Pattern::general(path, &homes, &[]).filter(|one| !one.is_too_broad())?;
+            let pattern = Pattern::general(path, &homes, &Evidence::default())
+                .filter(|one| !one.is_too_broad())?;
             pattern.globs()?;
             Some((pattern.to_string(), format!("acted {}, and nothing was started", times(*count))))
         };

@@ -3,7 +3,8 @@
 //! The lists are those of the rule files that are shipped, read by the loader of rules itself. A proposed pattern
 //! is refused where it has a path in common with a list item that lies somewhere (`~/.config/gcloud/**`); that is
 //! decided over all paths there can be ([`Glob::overlaps`]), not tried with examples. An item that lies anywhere
-//! (`**/.env`) is in every directory: such a one is shut by a rule of its own beside the proposed list.
+//! (`**/.env`) is in every directory: such a one is shut by a rule of its own beside the proposed list, as is what
+//! could be a name drawn by lot (`/tmp/krb5cc_*`).
 
 use super::pattern::Pattern;
 use crate::rules::{
@@ -98,11 +99,10 @@ impl Secrets {
         fixed.into_iter().any(|item| globs.iter().any(|glob| glob.overlaps(&item.is, homes)))
     }
 
-    /// The items of what may lie anywhere, as they are written, that one of these globs lets through.
-    pub(super) fn anywhere_in(&self, globs: &[Glob], homes: &Homes) -> Vec<&str> {
-        let floating = self.paths.iter().filter(|item| item.is.floats());
-        let open = floating.filter(|item| globs.iter().any(|glob| glob.overlaps(&item.is, homes)));
-        let mut texts: Vec<&str> = open.map(|item| &*item.text).collect();
+    /// The items, as they are written, that one of these globs lets through.
+    pub(super) fn paths_in(&self, globs: &[Glob], homes: &Homes) -> Vec<&str> {
+        let open = |item: &&Item<Glob>| globs.iter().any(|glob| glob.overlaps(&item.is, homes));
+        let mut texts: Vec<&str> = self.paths.iter().filter(open).map(|item| &*item.text).collect();
         texts.sort_unstable();
         texts.dedup();
         texts
@@ -190,10 +190,10 @@ mod tests {
     fn what_lies_anywhere_is_named() {
         let secrets = Secrets::shipped();
         let glob = |text: &str| Glob::parse(text).unwrap();
-        assert!(secrets.anywhere_in(&glob("~/src/x/**"), &homes()).contains(&"**/.env"));
-        assert!(secrets.anywhere_in(&glob("/srv/x/notes.txt"), &homes()).is_empty());
+        assert!(secrets.paths_in(&glob("~/src/x/**"), &homes()).contains(&"**/.env"));
+        assert!(secrets.paths_in(&glob("/srv/x/notes.txt"), &homes()).is_empty());
         assert_eq!(
-            secrets.anywhere_in(&glob("/srv/config/master.k?y"), &homes()),
+            secrets.paths_in(&glob("/srv/config/master.k?y"), &homes()),
             ["**/config/master.key"]
         );
     }

@@ -110,6 +110,16 @@ fn of_an_agent_that_did_nothing_nothing_is_learned() {
 }
 
 #[test]
+fn a_secret_that_looks_drawn_by_lot_is_shut() {
+    let python = Some("/usr/bin/python3.11".into());
+    let deed = Deed::Read { path: Some("/tmp/dn_zpbiy".into()) };
+    let (_, text, rules) =
+        proposed(&recording(vec![Entry { exe: python, ..entry(deed) }]), &Choices::default());
+    assert!(is_allowed(&rules, Act::Read, &path("/tmp/x8sdf_3k")), "{text}");
+    assert!(!is_allowed(&rules, Act::Read, &path("/tmp/krb5cc_0")), "{text}");
+}
+
+#[test]
 fn an_act_that_was_never_seen_is_not_allowed() {
     let entry = entry(Deed::Read { path: Some("/srv/data/x".into()) });
     let (_, text, rules) = proposed(&recording(vec![entry]), &Choices::default());
@@ -162,7 +172,7 @@ fn entry(deed: Deed) -> Entry {
 }
 
 /// Names that mean something to somebody in the line, and some that mean nothing.
-const NAMES: [&str; 48] = [
+const NAMES: [&str; 49] = [
     "home",
     "root",
     "ana",
@@ -204,6 +214,7 @@ const NAMES: [&str; 48] = [
     "v20.11.1",
     "tmp.AbCdEfGhIj",
     "x-1a2b3c4d5e",
+    "dn_zpbiy",
     "a b#c",
     "*",
     "[x]{y,z}",
@@ -255,7 +266,8 @@ fn any_deed() -> impl Strategy<Value = Deed> {
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     let verdict = prop::sample::select(vec!["allow", "allow", "allow", "alert", "deny", "kill"]);
-    (any_deed(), verdict, prop::option::of(any_path())).prop_map(|(deed, verdict, exe)| Entry {
+    let exe = prop_oneof![any_path(), Just(Text::from("/usr/bin/python3.11"))];
+    (any_deed(), verdict, prop::option::of(exe)).prop_map(|(deed, verdict, exe)| Entry {
         verdict: verdict.to_owned(),
         exe,
         ..entry(deed)

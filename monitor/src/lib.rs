@@ -33,6 +33,11 @@ pub mod recording;
 // The rules line.
 pub mod rules;
 
+// What recordings are for.
+pub mod drift;
+
+pub mod learn;
+
 // The world around.
 mod adopt;
 pub mod control;

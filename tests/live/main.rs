@@ -22,6 +22,8 @@ mod judge;
 mod labels;
 /// Commands that are started as an agent.
 mod launch;
+/// Rules that are learned from real work.
+mod learning;
 /// The tag stays on every descendant.
 mod lineage;
 /// Agents inside agents.

@@ -6,6 +6,7 @@
 mod daemon;
 mod format;
 mod init;
+mod learn;
 mod record;
 mod rewrite;
 mod rules;
@@ -21,6 +22,7 @@ use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
     format::ExplainArguments,
     init::InitArguments,
+    learn::{DriftArguments, LearnArguments},
     record::RecordArguments,
     rewrite::Fmt,
     rules::{CheckArguments, RulePaths, ShowArguments},
@@ -117,6 +119,20 @@ who is an agent. A signal ends the recording, and so does the end of the command
 Exit codes: the command's own; else 0, or 1 where acts were lost or the file takes no more; 125 to 127
 as `driftwatch run` has them.")]
     Record(RecordArguments),
+    /// Propose the least rules that cover what an agent did in recordings; needs no root
+    #[command(after_help = "Examples:
+  driftwatch learn ci-agent --recording ci.jsonl
+  driftwatch learn ci-agent --recording mon.jsonl tue.jsonl --out rules.d/learned-ci-agent.yaml
+
+The rules are in monitor mode, with a comment behind each line. Secrets are never among them.")]
+    Learn(LearnArguments),
+    /// Say what an agent did beyond its rules, or beyond an earlier recording; needs no root
+    #[command(after_help = "Examples:
+  driftwatch drift ci-agent --recording today.jsonl --rules rules.d
+  driftwatch drift ci-agent --recording today.jsonl --profile last-week.jsonl
+
+Exit codes: 0 nothing beyond; 1 something beyond, or a problem.")]
+    Drift(DriftArguments),
     #[command(name = sweep::WORD, hide = true)]
     Sweep(sweep::Sweep),
 }
@@ -159,6 +175,8 @@ pub fn run() -> ExitCode {
         Command::Fmt(fmt) => fmt.run(),
         Command::Status(arguments) => daemon::status(arguments),
         Command::Record(arguments) => record::record(arguments),
+        Command::Learn(arguments) => learn::learn(&arguments),
+        Command::Drift(arguments) => learn::drift(&arguments),
         Command::Sweep(sweep) => {
             sweep.run().map_or_else(|error| fail(&error, PROBLEM), |()| ExitCode::SUCCESS)
         }

@@ -11,6 +11,7 @@
 //! [`super::compile`]. What is *written* is read by [`parse`](Glob::parse) in the module below.
 
 mod homes;
+mod overlap;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -245,6 +246,26 @@ impl fmt::Display for ByteSet {
             .try_for_each(|byte| f.write_str(&escaped(&[byte], "-!")))?;
         f.write_str("]")
     }
+}
+
+/// How a component is written so that it means itself. A byte that a rule file should not have becomes `?`:
+/// control characters, invisible ones, and what is not UTF-8.
+#[must_use]
+pub fn spelt(component: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in component.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '*' | '?' | '[' | ']' | '{' | '}' | '\\' => text.extend(['\\', letter]),
+                letter if letter.is_alphanumeric() || matches!(letter, ' '..='~') => {
+                    text.push(letter)
+                }
+                letter => text.extend(std::iter::repeat_n('?', letter.len_utf8())),
+            }
+        }
+        text.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    text
 }
 
 /// With a backslash before what would have a meaning. `-` and `!` have one in sets alone.

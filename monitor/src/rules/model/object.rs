@@ -14,7 +14,7 @@ use crate::rules::{
 };
 
 /// The object of one act.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     /// A path from the root, as the kernel resolved it.
     Path(Vec<u8>),

@@ -42,5 +42,6 @@ mod adopt;
 pub mod control;
 mod counted;
 pub mod host;
+pub mod label;
 pub mod launch;
 pub mod rehearsal;

@@ -18,6 +18,8 @@ mod faults;
 mod file;
 /// Plans that are asked before they are in force.
 mod judge;
+/// Files that are shut under every name.
+mod labels;
 /// Commands that are started as an agent.
 mod launch;
 /// The tag stays on every descendant.
@@ -34,6 +36,8 @@ mod paths;
 mod peers;
 /// Who is an agent.
 mod recognition;
+/// Acts that are written down, and judged later.
+mod record;
 /// Rules that change while agents act.
 mod reload;
 /// What rule files mean.

@@ -5,8 +5,10 @@
 
 mod daemon;
 mod diff;
+mod format;
 mod record;
 mod replay;
+mod rewrite;
 mod rules;
 
 use std::{
@@ -19,8 +21,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
     diff::DiffArguments,
+    format::ExplainArguments,
     record::RecordArguments,
     replay::ReplayArguments,
+    rewrite::Fmt,
     rules::{CheckArguments, RulePaths, ShowArguments},
 };
 use crate::{control::sweep, rules::Problems};
@@ -67,6 +71,31 @@ started, 127 where it was not found.")]
     #[command(after_help = "Examples:
   driftwatch test rules.d")]
     Test(RulePaths),
+    /// Describe a field of the rule format, with an example; without one, list all
+    #[command(after_help = "Examples:
+  driftwatch explain
+  driftwatch explain rules.connect.only
+  driftwatch explain grants.until -o json")]
+    Explain(ExplainArguments),
+    /// Print the rule format as JSON Schema, for editors
+    #[command(after_help = "Examples:
+  driftwatch schema > rules.d/.driftwatch.schema.json
+
+An editor with a YAML language server uses it in files whose first line is
+  # yaml-language-server: $schema=.driftwatch.schema.json
+or, in Visual Studio Code, in all that its settings name:
+  \"yaml.schemas\": { \"rules.d/.driftwatch.schema.json\": \"rules.d/*.yaml\" }")]
+    Schema,
+    /// Rewrite rule files in the one style; comments are kept, what they mean is not changed
+    #[command(after_help = "Examples:
+  driftwatch fmt rules.d
+  driftwatch fmt --check rules.d                         for CI: changes nothing, shows what it would
+
+A file that is not a rule file is left alone and its problems are shown. So is one that cannot be kept
+as it is written, such as one with anchors.
+
+Exit codes: 0 every file is in the one style, 1 a file was refused or, with --check, would change.")]
+    Fmt(Fmt),
     /// Say what the daemon sees, and whether anything was lost (needs root)
     #[command(after_help = "Examples:
   driftwatch status
@@ -139,6 +168,9 @@ pub fn run() -> ExitCode {
         Command::Test(RulePaths { paths }) => {
             rules::read(&paths).map_or_else(|code| code, |rules| rules::test(&rules))
         }
+        Command::Explain(arguments) => format::explain(&arguments),
+        Command::Schema => format::schema(),
+        Command::Fmt(fmt) => fmt.run(),
         Command::Status(arguments) => daemon::status(arguments),
         Command::Record(arguments) => record::record(arguments),
         Command::Replay(arguments) => replay::replay(&arguments),

@@ -8,7 +8,7 @@
 //!                          rules/                                           kernel/maps
 //! ```
 //!
-//! Start at [`daemon`]: it is the whole story in one place. `event`, `agent`, `rules` and `pipeline` are
+//! Start at [`daemon`]: it is the whole story in one place. `event`, `agent`, `rules`, `pipeline`, `recording`, `replay` and `diff` are
 //! pure: they do no I/O, read no clock and know nothing of aya.
 
 pub mod cli;
@@ -30,17 +30,21 @@ pub mod alert;
 
 pub mod recording;
 
+pub mod replay;
+
 // The rules line.
 pub mod rules;
 
 // What recordings are for.
 pub mod drift;
 
+pub mod diff;
 pub mod learn;
 
 // The world around.
 mod adopt;
 pub mod control;
+mod counted;
 pub mod host;
 pub mod init;
 pub mod label;

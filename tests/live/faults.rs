@@ -186,20 +186,25 @@ fn an_unknown_agent_is_refused_by_name() -> anyhow::Result<()> {
 }
 
 /// A file system of its own that is unmounted when this is dropped.
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     place: TempDir,
 }
 
 impl SmallDisk {
-    fn mount() -> anyhow::Result<Self> {
+    pub(crate) fn mount() -> anyhow::Result<Self> {
         let place = tempfile::Builder::new().prefix("driftwatch-disk-").tempdir_in("/tmp")?;
         mount("tmpfs", place.path(), "tmpfs", MountFlags::empty(), Some(c"size=64k"))?;
         Ok(Self { place })
     }
 
+    /// A path on it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
     fn fill(&self) -> anyhow::Result<PathBuf> {
         const MORE_THAN_FITS: usize = 128 * 1024;
-        let ballast = self.place.path().join("ballast");
+        let ballast = self.path("ballast");
         ensure!(fs::write(&ballast, vec![0; MORE_THAN_FITS]).is_err(), "the disk is not small");
         Ok(ballast)
     }
@@ -218,7 +223,7 @@ fn a_full_disk_loses_no_alert_that_is_not_counted() -> anyhow::Result<()> {
     let _alone = alone();
     // Declared before the scenario: unmounted after the daemon has ended.
     let disk = SmallDisk::mount()?;
-    let file = disk.place.path().join("alerts.jsonl");
+    let file = disk.path("alerts.jsonl");
     let scenario = Scenario::start_with_alerts_in(Ground::new()?, SECRETS_ALERT, file.clone())?;
     let ballast = disk.fill()?;
     let read = Act::read(&scenario.ground.secret());

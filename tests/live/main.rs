@@ -38,6 +38,8 @@ mod paths;
 mod peers;
 /// Who is an agent.
 mod recognition;
+/// Acts that are written down, and judged later.
+mod record;
 /// Rules that change while agents act.
 mod reload;
 /// What rule files mean.

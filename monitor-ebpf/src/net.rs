@@ -1,13 +1,13 @@
-//! Connects and sends: judged and refused at the cgroup hooks, the same on every tier.
+//! Connects, sends and binds: judged and refused at the cgroup hooks, the same on every tier.
 //!
 //! The hooks get the address as the kernel copied it. However it was spelt, it is looked up in one
-//! form: IPv4 as IPv4-mapped IPv6, the unspecified address as the loopback address that it means.
+//! form: IPv4 as IPv4-mapped IPv6, the unspecified address of a peer as the loopback address that it means.
 
 use aya_ebpf::{bindings::bpf_sock_addr, macros::cgroup_sock_addr, programs::SockAddrContext};
 use monitor_common::{
-    Act, Verdict,
+    Verdict,
     counter::Miss,
-    net::{CONNECT, Net, SEND},
+    net::{Call, Net},
     plan::{Bits, Mask},
     record::{Decision, Kind},
     tag::Tag,
@@ -29,6 +29,8 @@ const REFUSE: i32 = 0;
 
 /// `IPPROTO_TCP`.
 const TCP: u8 = 6;
+/// `IPPROTO_UDP`.
+const UDP: u32 = 17;
 /// `IPPROTO_MPTCP`: TCP on the wire.
 const MPTCP: u32 = 262;
 
@@ -37,7 +39,7 @@ const MPTCP: u32 = 262;
 pub(crate) fn connect4(ctx: SockAddrContext) -> i32 {
     // SAFETY: the hook's own context, here and below.
     let addr = unsafe { &*ctx.sock_addr };
-    settle(&Peer::new(addr, v4(addr)), CONNECT)
+    settle(&Peer::new(addr, v4(addr)), Call::Connect)
 }
 
 /// TCP and connected UDP over IPv6.
@@ -45,7 +47,7 @@ pub(crate) fn connect4(ctx: SockAddrContext) -> i32 {
 pub(crate) fn connect6(ctx: SockAddrContext) -> i32 {
     // SAFETY: as above.
     let addr = unsafe { &*ctx.sock_addr };
-    settle(&Peer::new(addr, v6(addr)), CONNECT)
+    settle(&Peer::new(addr, v6(addr)), Call::Connect)
 }
 
 /// A datagram with an IPv4 address, also on an IPv6 socket.
@@ -53,7 +55,7 @@ pub(crate) fn connect6(ctx: SockAddrContext) -> i32 {
 pub(crate) fn sendmsg4(ctx: SockAddrContext) -> i32 {
     // SAFETY: as above.
     let addr = unsafe { &*ctx.sock_addr };
-    settle(&Peer::new(addr, v4(addr)), SEND)
+    settle(&Peer::new(addr, v4(addr)), Call::Send)
 }
 
 /// A datagram with an IPv6 address.
@@ -61,10 +63,38 @@ pub(crate) fn sendmsg4(ctx: SockAddrContext) -> i32 {
 pub(crate) fn sendmsg6(ctx: SockAddrContext) -> i32 {
     // SAFETY: as above.
     let addr = unsafe { &*ctx.sock_addr };
-    settle(&Peer::new(addr, v6(addr)), SEND)
+    settle(&Peer::new(addr, v6(addr)), Call::Send)
 }
 
-/// A peer in the one form that is looked up.
+/// A socket gets an IPv4 address of its own.
+#[cgroup_sock_addr(bind4)]
+pub(crate) fn bind4(ctx: SockAddrContext) -> i32 {
+    // SAFETY: as above.
+    let addr = unsafe { &*ctx.sock_addr };
+    if is_client(addr) {
+        return PASS;
+    }
+    settle(&Peer::new(addr, mapped(addr.user_ip4.to_ne_bytes())), Call::Bind)
+}
+
+/// A socket gets an IPv6 address of its own.
+#[cgroup_sock_addr(bind6)]
+pub(crate) fn bind6(ctx: SockAddrContext) -> i32 {
+    // SAFETY: as above.
+    let addr = unsafe { &*ctx.sock_addr };
+    if is_client(addr) {
+        return PASS;
+    }
+    settle(&Peer::new(addr, plain(addr)), Call::Bind)
+}
+
+/// A datagram socket that takes any port there is: nobody knows it before it speaks.
+#[inline(always)]
+fn is_client(addr: &bpf_sock_addr) -> bool {
+    addr.user_port as u16 == 0 && addr.protocol == UDP
+}
+
+/// A peer, or an own address, in the one form that is looked up.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) address: [u8; 16],
@@ -81,15 +111,19 @@ impl Peer {
 
 #[inline(always)]
 fn v4(addr: &bpf_sock_addr) -> [u8; 16] {
-    let [a, b, c, d] = match addr.user_ip4.to_ne_bytes() {
+    mapped(match addr.user_ip4.to_ne_bytes() {
         [0, 0, 0, 0] => [127, 0, 0, 1],
         bytes => bytes,
-    };
+    })
+}
+
+#[inline(always)]
+const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
 #[inline(always)]
-fn v6(addr: &bpf_sock_addr) -> [u8; 16] {
+fn plain(addr: &bpf_sock_addr) -> [u8; 16] {
     let words = [addr.user_ip6[0], addr.user_ip6[1], addr.user_ip6[2], addr.user_ip6[3]];
     let mut bytes = [0; 16];
     for (index, word) in words.into_iter().enumerate() {
@@ -98,6 +132,13 @@ fn v6(addr: &bpf_sock_addr) -> [u8; 16] {
             bytes[index * 4 + offset] = byte;
         }
     }
+    bytes
+}
+
+#[inline(always)]
+fn v6(addr: &bpf_sock_addr) -> [u8; 16] {
+    let words = [addr.user_ip6[0], addr.user_ip6[1], addr.user_ip6[2], addr.user_ip6[3]];
+    let mut bytes = plain(addr);
     let high = words[0] | words[1];
     if high == 0 && words[2] == 0 && words[3] == 0 {
         bytes[15] = 1;
@@ -110,13 +151,13 @@ fn v6(addr: &bpf_sock_addr) -> [u8; 16] {
 }
 
 #[inline(never)]
-fn settle(peer: &Peer, call: u32) -> i32 {
+fn settle(peer: &Peer, call: Call) -> i32 {
     let Some(tag) = task::tag(task::current()) else { return PASS };
     let Ok(plan) = classify::plan() else {
         miss::note(Miss::NoPlan);
         return PASS;
     };
-    let holding = verdict::holding(&plan, &tag, Act::Connect);
+    let holding = verdict::holding(&plan, &tag, call.act());
     if verdict::any(&holding) | plan.watches() == 0 {
         return PASS;
     }
@@ -157,17 +198,17 @@ pub(crate) fn judge(
     verdict::of(plan, holding, scratch, exe)
 }
 
-/// One connect or send, as far as its record tells of it.
+/// One connect, send or bind, as far as its record tells of it.
 struct Attempt {
     peer: Peer,
     decision: Decision,
-    call: u32,
+    call: Call,
 }
 
 #[inline(never)]
 fn record(plan: &Plan, tag: &Tag, scratch: *mut Scratch, attempt: &Attempt) {
     let header = emit::header(Kind::Net, tag, plan.header.serial);
     let Attempt { peer: Peer { address, port, protocol }, decision, call } = *attempt;
-    let body = Net { address, decision, port, protocol: protocol as u16, call };
+    let body = Net { address, decision, port, protocol: protocol as u16, call: call as u32 };
     Draft::new::<Net>(scratch).send(header, body);
 }

@@ -246,7 +246,7 @@ fn all(objects: &Objects) -> Vec<Written<'_>> {
 
 /// What recordings tell of, and no item of what they cannot tell of.
 const fn is_told(act: Act) -> bool {
-    matches!(act, Act::Exec | Act::Read | Act::Write | Act::Connect)
+    !matches!(act, Act::Privilege)
 }
 
 fn unused(rules: &RuleSet, own: AgentIndex, used: &BTreeSet<Spot>) -> Vec<Unused> {

@@ -72,7 +72,7 @@ fn compare(
     rules: &InForce,
     example: &Example,
 ) -> Result<(), NotInForce> {
-    let asked = matches!(example.act, Act::Exec | Act::Read | Act::Write | Act::Connect);
+    let asked = example.act != Act::Privilege;
     let Some(subject) = Subject::of(&example.object).filter(|_| asked) else { return Ok(()) };
     let exe = example.exe.as_deref();
     let acting = [example.agent];

@@ -26,6 +26,8 @@ mod launch;
 mod learning;
 /// The tag stays on every descendant.
 mod lineage;
+/// Addresses that may not be listened on.
+mod listen;
 /// Agents inside agents.
 mod nested;
 /// Peers that may not be reached.

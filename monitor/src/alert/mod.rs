@@ -11,7 +11,7 @@ pub mod text;
 use std::net::Ipv6Addr;
 
 use jiff::Timestamp;
-use monitor_common::{Act, Verdict, file::Origin};
+use monitor_common::{Act, Verdict, file::Origin, net::Call};
 
 use crate::{
     agent::Process,
@@ -209,7 +209,7 @@ impl Object {
                 address: net.address,
                 port: net.port,
                 protocol: net.protocol,
-                sent: net.sent,
+                sent: net.call == Call::Send,
             },
             What::Fork { .. } | What::Exit { .. } => {
                 Self::File { path: None, inode: (0, 0), uring: false, unlinked: false }

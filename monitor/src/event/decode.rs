@@ -38,6 +38,9 @@ pub enum DecodeError {
     /// Nobody knows this origin.
     #[error("a file record with unknown origin {0}")]
     Origin(u32),
+    /// Nobody knows this call.
+    #[error("a net record with unknown call {0}")]
+    Call(u32),
     /// It lacks a session.
     #[error("a record of no session")]
     Session,
@@ -161,7 +164,7 @@ fn net(body: &net::Net) -> Result<What, DecodeError> {
         address: Ipv6Addr::from(body.address),
         port: body.port,
         protocol: body.protocol,
-        sent: body.call == net::SEND,
+        call: net::Call::try_from(body.call).map_err(DecodeError::Call)?,
         decision: decision(&body.decision)?,
     }))
 }

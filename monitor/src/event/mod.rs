@@ -16,6 +16,7 @@ use std::{fmt, net::Ipv6Addr};
 use monitor_common::{
     Act, Verdict,
     file::Origin,
+    net::Call,
     tag::{LIMITS, NO_AGENT},
 };
 
@@ -89,7 +90,7 @@ pub enum What {
     },
     /// A file was opened.
     File(File),
-    /// A peer was named.
+    /// A peer was named, or an own address.
     Net(Net),
 }
 
@@ -144,17 +145,17 @@ pub struct File {
     pub decision: Decision,
 }
 
-/// A connect or a send.
+/// A connect, a send or a bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Net {
-    /// The peer, IPv4 in its mapped form.
+    /// The peer, or the own address; IPv4 in its mapped form.
     pub address: Ipv6Addr,
     /// Its port.
     pub port: u16,
     /// `IPPROTO_*`.
     pub protocol: u16,
-    /// A datagram was sent; otherwise a socket was connected.
-    pub sent: bool,
+    /// What was done with the socket.
+    pub call: Call,
     /// What the rules say of it.
     pub decision: Decision,
 }
@@ -172,7 +173,7 @@ impl Event {
         match &self.what {
             What::Exec(exec) => Some((Act::Exec, exec.decision)),
             What::File(file) => Some((file.act, file.decision)),
-            What::Net(net) => Some((Act::Connect, net.decision)),
+            What::Net(net) => Some((net.call.act(), net.decision)),
             What::Fork { .. } | What::Exit { .. } => None,
         }
     }

@@ -46,6 +46,8 @@ pub const TABLE: &[Row] = &[
     Row { program: "connect6", hook: Hook::Cgroup },
     Row { program: "sendmsg4", hook: Hook::Cgroup },
     Row { program: "sendmsg6", hook: Hook::Cgroup },
+    Row { program: "bind4", hook: Hook::Cgroup },
+    Row { program: "bind6", hook: Hook::Cgroup },
     Row { program: "sched_process_exec", hook: Hook::Tracepoint },
     JUDGE,
 ];

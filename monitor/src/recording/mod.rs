@@ -15,7 +15,7 @@ pub use self::{
 use std::net::IpAddr;
 
 use jiff::SignedDuration;
-use monitor_common::{Act, Verdict, tag::NO_AGENT};
+use monitor_common::{Act, Verdict, net::Call, tag::NO_AGENT};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -113,6 +113,15 @@ pub enum Deed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
     },
+    /// A socket is given an own address.
+    Listen {
+        /// The address, IPv4 as IPv4.
+        address: IpAddr,
+        /// The port, 0 where the kernel is to choose.
+        port: u16,
+        /// `IPPROTO_*`.
+        protocol: u16,
+    },
 }
 
 impl Entry {
@@ -195,6 +204,11 @@ impl Deed {
                 Some(Self::Write { path: text(&file.path) })
             }
             What::File(file) => Some(Self::Read { path: text(&file.path) }),
+            What::Net(net) if net.call == Call::Bind => Some(Self::Listen {
+                address: IpAddr::V6(net.address).to_canonical(),
+                port: net.port,
+                protocol: net.protocol,
+            }),
             What::Net(net) => Some(Self::Connect {
                 address: IpAddr::V6(net.address).to_canonical(),
                 port: net.port,
@@ -213,6 +227,7 @@ impl Deed {
             Self::Read { .. } => Act::Read,
             Self::Write { .. } => Act::Write,
             Self::Connect { .. } => Act::Connect,
+            Self::Listen { .. } => Act::Listen,
         }
     }
 
@@ -226,7 +241,8 @@ impl Deed {
             Self::Connect { name: Some(name), port, protocol, .. } => {
                 model::Object::Host { name: name.clone(), port: *port, protocol: *protocol }
             }
-            Self::Connect { address, port, protocol, name: None } => {
+            Self::Listen { address, port, protocol }
+            | Self::Connect { address, port, protocol, name: None } => {
                 let address = match address {
                     IpAddr::V4(v4) => v4.to_ipv6_mapped(),
                     IpAddr::V6(v6) => *v6,

@@ -229,18 +229,21 @@ pub fn object(deed: &Deed) -> String {
         Deed::Exec { path, .. } | Deed::Read { path } | Deed::Write { path } => {
             path.as_ref().map_or_else(|| "(unknown)".to_owned(), |path| shown(&path.0).to_string())
         }
-        Deed::Connect { address, port, protocol, name } => {
-            let at = match address {
-                std::net::IpAddr::V4(v4) => format!("{v4}:{port}"),
-                std::net::IpAddr::V6(v6) => format!("[{v6}]:{port}"),
-            };
-            let protocol = if *protocol == 17 { "/udp" } else { "" };
-            match name {
-                Some(name) => {
-                    format!("{}:{port}{protocol} ({address})", shown(name.as_bytes()))
-                }
-                None => at + protocol,
+        Deed::Connect { address, port, protocol, name: Some(name) } => {
+            format!("{}:{port}{} ({address})", shown(name.as_bytes()), suffix(*protocol))
+        }
+        Deed::Connect { address, port, protocol, name: None }
+        | Deed::Listen { address, port, protocol } => {
+            let protocol = suffix(*protocol);
+            match address {
+                std::net::IpAddr::V4(v4) => format!("{v4}:{port}{protocol}"),
+                std::net::IpAddr::V6(v6) => format!("[{v6}]:{port}{protocol}"),
             }
         }
     }
+}
+
+/// What rules write for a protocol that is not TCP.
+const fn suffix(protocol: u16) -> &'static str {
+    if protocol == 17 { "/udp" } else { "" }
 }

@@ -26,10 +26,11 @@ pub struct Tier {
 impl Tier {
     /// Every act can be refused, and wait.
     pub const PREVENT: Self = Self { refuses: [true; Act::COUNT], holds: [true; Act::COUNT] };
-    /// Only connections can be refused, nothing waits.
+    /// Only what goes over the network can be refused, nothing waits.
     pub const REACT: Self = {
         let mut refuses = [false; Act::COUNT];
         refuses[Act::Connect as usize] = true;
+        refuses[Act::Listen as usize] = true;
         Self { refuses, holds: [false; Act::COUNT] }
     };
 

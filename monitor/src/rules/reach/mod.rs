@@ -63,8 +63,6 @@ pub enum Need {
     Arguments,
     /// What is special about a program.
     Traits,
-    /// Sockets that are listened on.
-    Listening,
     /// The use of rights.
     Privileges,
     /// What happened before.
@@ -80,7 +78,6 @@ impl fmt::Display for Need {
             Self::UnixSockets => "no hook sees UNIX sockets",
             Self::Arguments => "the hooks do not compare arguments",
             Self::Traits => "the hooks do not look for memfd, deleted, setuid or writable",
-            Self::Listening => "no hook sees what is listened on",
             Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
             Self::WeakSigns => {
@@ -148,9 +145,6 @@ pub fn within(rules: &RuleSet, now: Moment) -> Within {
 fn cut(mut rule: Rule, shortfalls: &mut Vec<Shortfall>) -> Result<Rule, Need> {
     if rule.before.is_some() {
         return Err(Need::Sequences);
-    }
-    if rule.act == Act::Listen {
-        return Err(Need::Listening);
     }
     let mut lost: BTreeMap<Need, Vec<String>> = BTreeMap::new();
     retain(&mut rule.objects, |need, item| lost.entry(need).or_default().push(item.to_owned()));
@@ -238,7 +232,8 @@ pub const fn blind_to(act: Act) -> Option<&'static str> {
         Act::Write => Some("rename, link, unlink, truncate and chmod"),
         Act::Connect => Some("UNIX, raw, packet, SCTP and vsock sockets"),
         Act::Read => None,
-        Act::Listen | Act::Privilege => Some("all of it"),
+        Act::Listen => Some("UNIX sockets, and TCP that listens without an address of its own"),
+        Act::Privilege => Some("all of it"),
     }
 }
 

@@ -37,8 +37,10 @@ fn udp(address: &str) -> io::Result<()> {
     UdpSocket::bind(address.parse::<SocketAddr>().map_err(io::Error::other)?).map(drop)
 }
 
+type Bind = fn(&str) -> io::Result<()>;
+
 /// What is asked for, by which kind of socket, and whether the rules let it be.
-const TRIES: &[(&str, fn(&str) -> io::Result<()>, bool)] = &[
+const TRIES: &[(&str, Bind, bool)] = &[
     ("127.0.0.1:0", tcp, true),
     ("127.0.0.1:24710", tcp, true),
     ("[::1]:24710", tcp, true),

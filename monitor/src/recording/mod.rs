@@ -83,6 +83,9 @@ pub enum Deed {
         /// The session begins with it: it is not judged by the rules of its last agent.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         root: bool,
+        /// What is special about the program, in the words of rules: memfd, deleted, setuid, writable.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        is: Vec<String>,
     },
     /// A file is opened so that it can be read.
     Read {
@@ -188,6 +191,7 @@ impl Deed {
                 argv: exec.argv.iter().cloned().map(Text).collect(),
                 cwd: exec.cwd.clone().map(Text),
                 root: exec.root,
+                is: exec.traits.iter().map(|one| one.name().to_owned()).collect(),
             }),
             What::File(file) if file.act == Act::Write => {
                 Some(Self::Write { path: text(&file.path) })

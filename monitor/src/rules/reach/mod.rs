@@ -61,8 +61,6 @@ pub enum Need {
     UnixSockets,
     /// The arguments of a program.
     Arguments,
-    /// What is special about a program.
-    Traits,
     /// Sockets that are listened on.
     Listening,
     /// The use of rights.
@@ -79,7 +77,6 @@ impl fmt::Display for Need {
             Self::HostNames => "host names are not known to the hooks",
             Self::UnixSockets => "no hook sees UNIX sockets",
             Self::Arguments => "the hooks do not compare arguments",
-            Self::Traits => "the hooks do not look for memfd, deleted, setuid or writable",
             Self::Listening => "no hook sees what is listened on",
             Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
@@ -186,9 +183,8 @@ fn retain(objects: &mut Objects, mut lost: impl FnMut(Need, &str)) {
     match objects {
         Objects::Paths(_) => {}
         Objects::Programs(items) => keep(items, lost, |program| match program {
-            Program::File(_) => None,
+            Program::File(_) | Program::Is(_) => None,
             Program::With(..) => Some(Need::Arguments),
-            Program::Is(_) => Some(Need::Traits),
         }),
         Objects::Destinations(items) => keep(items, lost, |destination| match destination.to {
             To::Net(_) => None,

@@ -55,6 +55,7 @@ macro_rules! for_each_field {
             PATH_MNT = path."mnt", required;
             PATH_DENTRY = path."dentry", required;
             DENTRY_PARENT = dentry."d_parent", required;
+            DENTRY_INODE = dentry."d_inode", required;
             DENTRY_NAME = dentry."d_name", required;
             QSTR_NAME = qstr."name", required;
             QSTR_LEN = qstr."len", required;
@@ -63,10 +64,14 @@ macro_rules! for_each_field {
             MOUNT_PARENT = mount."mnt_parent", required;
             MOUNT_MOUNTPOINT = mount."mnt_mountpoint", required;
             INODE_INO = inode."i_ino", required;
+            INODE_MODE = inode."i_mode", required;
+            INODE_UID = inode."i_uid", required;
+            INODE_GID = inode."i_gid", required;
             INODE_NLINK = inode."i_nlink", required;
             INODE_GENERATION = inode."i_generation", required;
             INODE_SB = inode."i_sb", required;
             SB_DEV = super_block."s_dev", required;
+            SB_FLAGS = super_block."s_flags", required;
             BPRM_FILE = linux_binprm."file", required;
             CSS_SET_DFL_CGRP = css_set."dfl_cgrp", required;
             CGROUP_KN = cgroup."kn", required;

@@ -94,6 +94,8 @@ pub struct Header {
     pub exceptions: [u64; AUX_WORDS],
     /// Aux sets that are signs of agents.
     pub signs: [u64; AUX_WORDS],
+    /// Class of every program with each of [`crate::process::exec_flag::TRAITS`], 0 for none.
+    pub traits: [u32; 4],
     /// Counts the plans of one daemon, from 1.
     pub serial: u32,
     /// [`Clause`]s in use.

@@ -51,8 +51,18 @@ pub mod exec_flag {
     pub const ROOT: u32 = 1;
     /// The argument area was longer than [`crate::record::ARGV_BYTES`].
     pub const ARGV_CUT: u32 = 2;
-    /// The executable has no name any more (`i_nlink` is 0): deleted, or never had one (memfd).
-    pub const UNLINKED: u32 = 4;
+    /// The executable is memory that never had a name: [`DELETED`], and its file system is one that the
+    /// kernel mounted for itself.
+    pub const MEMFD: u32 = 4;
+    /// The executable has no name (any more): its link count is 0.
+    pub const DELETED: u32 = 8;
+    /// The executable is set-user-id, or set-group-id and executable by the group.
+    pub const SETUID: u32 = 16;
+    /// Somebody else than root may write the executable or the directory that it is in.
+    pub const WRITABLE: u32 = 32;
+    /// The four that say what is special about the executable. [`crate::plan::Header::traits`] is in the
+    /// order of their bits.
+    pub const TRAITS: [u32; 4] = [MEMFD, DELETED, SETUID, WRITABLE];
 }
 
 /// The last thread of a process has ended.

@@ -31,8 +31,8 @@ pub struct Question {
     pub exe_len: u32,
     /// Of a peer: its port, in host order.
     pub port: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Of a program start: the [`crate::process::exec_flag::TRAITS`] of the program.
+    pub traits: u32,
     /// The path.
     pub path: [u8; ROOM],
     /// The path of the executable that acts.

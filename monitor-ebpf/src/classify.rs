@@ -11,6 +11,7 @@ use monitor_common::{
         Literal, LiteralKey, RANGE_LEAD_BITS, RULE_WORDS, Range, STATES, Space, UserKey,
         hash_start, hash_step, header_flag, literal_flag, row,
     },
+    process::exec_flag,
 };
 
 use crate::{
@@ -375,6 +376,16 @@ fn range(bank: u32, bits: *mut Bits, address: &[u8; 16], port: [u8; 2], protocol
     let range = Range { bank: bank as u8, protocol, port, address: *address };
     if let Some(class) = maps::RANGES.get(&Key::new(RANGE_LEAD_BITS + 128, range)) {
         add(bank, *class, bits);
+    }
+}
+
+/// Adds the bits of the lists that name what is special about a program.
+#[inline(always)]
+pub(crate) fn traits(plan: &Plan, bits: *mut Bits, traits: u32) {
+    for (place, flag) in exec_flag::TRAITS.into_iter().enumerate() {
+        if traits & flag != 0 {
+            add(plan.bank, plan.header.traits[place], bits);
+        }
     }
 }
 

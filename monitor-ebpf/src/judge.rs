@@ -71,6 +71,7 @@ fn decide(
             // SAFETY: a claimed slot.
             unsafe { *place.bits = Bits::default() };
             classify::path(plan, place, start, Space::Absolute);
+            classify::traits(plan, place.bits, question.traits);
             verdict::of(plan, holding, scratch, exe)
         }
         PEER => {

@@ -25,7 +25,7 @@ use crate::{
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
-    task,
+    task, traits,
     verdict::{self, Exe},
 };
 
@@ -85,6 +85,9 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
         || judge_unknown(plan, tag),
         |scratch| {
             let exe = classify_new_program(plan, scratch, file);
+            traits::find(scratch, file);
+            // SAFETY: a claimed slot.
+            unsafe { classify::traits(plan, &raw mut (*scratch).bits, (*scratch).traits) };
             let exec = New { plan, scratch, task, file, exe };
             match tag {
                 Some(tag) => exec.in_session(&ctx, tag),
@@ -244,10 +247,9 @@ impl New<'_> {
         let cwd_len = self.append_cwd(&mut draft);
         let (argv_len, cut) = self.append_arguments(&mut draft);
         flags |= cut;
+        // SAFETY: as above.
+        flags |= unsafe { (*self.scratch).traits };
         let inode: Address = field::read(self.file, &field::FILE_INODE).unwrap_or(0);
-        if field::read::<u32>(inode, &field::INODE_NLINK) == Ok(0) {
-            flags |= exec_flag::UNLINKED;
-        }
         let (parent_pid, parent_start) = parent(self.task);
         let (device, inode) = identity(inode);
         let header: Header = emit::header(Kind::Exec, tag, self.plan.header.serial);

@@ -1,8 +1,8 @@
 //! Driftwatch's kernel half. Read it in this order:
 //!
 //! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`file`], [`uring`], [`net`];
-//! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`classify`] which
-//!    lists is it in, [`verdict`] what is to be done;
+//! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
+//!    about this program, [`classify`] which lists is it in, [`verdict`] what is to be done;
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
 //!    beside the hooks [`judge`], which the daemon asks what a hook would do;
 //! 4. what all of them stand on: [`field`] offsets, [`scratch`] memory, [`maps`], [`atomic`].
@@ -24,6 +24,7 @@ mod judge;
 mod classify;
 mod path;
 mod task;
+mod traits;
 mod verdict;
 
 mod emit;

@@ -57,7 +57,9 @@ pub(crate) struct Scratch {
     pub(crate) signs: [u64; AUX_WORDS],
     /// How many agents were recognised by them.
     pub(crate) taken: u32,
-    reserved: u32,
+    /// What is special about a new program, as in its record. Here and not in a variable: what the verifier
+    /// knows of a variable, it follows.
+    pub(crate) traits: u32,
     /// The path of the object.
     pub(crate) path: PathBuffer,
     /// The path of the executable, where an exception asks for it.

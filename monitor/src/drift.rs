@@ -150,7 +150,7 @@ impl Counting<'_> {
             exe: entry.exe.as_ref().map(|exe| &*exe.0),
             how: How::Usual,
             args: &args,
-            traits: Traits::NONE,
+            traits: entry.deed.traits(),
             armed: &armed,
             now: self.now,
         };

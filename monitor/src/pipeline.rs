@@ -16,7 +16,7 @@ use crate::{
     rules::{
         evaluate::{Attempt, Tier, evaluate, explain_match},
         glob::Homes,
-        model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet},
+        model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet, Traits},
     },
 };
 
@@ -204,7 +204,11 @@ impl Pipeline {
         let (act, _) = event.act()?;
         let process = self.agents.processes.get(event.process);
         let exe = process.and_then(|process| process.image.exe.as_deref());
-        Some(Attempt { exe, ..Attempt::new(agents, act, object, in_force.now) })
+        let traits = match &event.what {
+            What::Exec(exec) => exec.traits,
+            _ => Traits::NONE,
+        };
+        Some(Attempt { exe, traits, ..Attempt::new(agents, act, object, in_force.now) })
     }
 }
 

@@ -76,10 +76,15 @@ fn compare(
     let Some(subject) = Subject::of(&example.object).filter(|_| asked) else { return Ok(()) };
     let exe = example.exe.as_deref();
     let acting = [example.agent];
-    let attempt = Attempt { exe, ..Attempt::new(&acting, example.act, &example.object, rules.now) };
+    let attempt = Attempt {
+        exe,
+        traits: example.traits,
+        ..Attempt::new(&acting, example.act, &example.object, rules.now)
+    };
     let meant = evaluate(&rules.rules, &rules.tier, &rules.homes, &attempt);
     let agents = [rules.agent_numbers[example.agent]];
-    let said = judge.ask(&Question { bank, agents: &agents, act: example.act, subject, exe })?;
+    let (act, traits) = (example.act, example.traits);
+    let said = judge.ask(&Question { bank, agents: &agents, act, subject, exe, traits })?;
     let rule = said.rule.and_then(|number| rules.order.get(number as usize).copied());
     if (rule, said.done) == (meant.rule, meant.done) {
         return Ok(());

@@ -17,7 +17,7 @@ use crate::{
     agent::Process,
     event::{ProcessId, SessionId, What},
     pipeline::Finding,
-    rules::model::{Mode, Rule},
+    rules::model::{Mode, Rule, Trait},
 };
 
 /// What the host knows and a finding does not.
@@ -197,7 +197,7 @@ impl Object {
                 path: exec.exe.clone(),
                 inode: exec.inode,
                 uring: false,
-                unlinked: exec.unlinked,
+                unlinked: exec.traits.has(Trait::Deleted),
             },
             What::File(file) => Self::File {
                 path: file.path.clone(),

@@ -11,6 +11,7 @@ use monitor_common::{
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::{Decision, Event, Exec, File, Net, ProcessId, SessionId, What};
+use crate::rules::model::{Trait, Traits};
 
 /// What is wrong with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,11 +128,18 @@ fn exec(rest: &mut &[u8]) -> Result<What, DecodeError> {
         cwd,
         argv: arguments(area),
         argv_cut: flag(exec_flag::ARGV_CUT),
-        unlinked: flag(exec_flag::UNLINKED),
+        traits: traits(body.flags),
         root: flag(exec_flag::ROOT),
         inode: (body.device, body.inode),
         decision: decision(&body.decision)?,
     }))
+}
+
+/// What is special about a program, by the flags of its record.
+fn traits(flags: u32) -> Traits {
+    let has = |(one, flag): (Trait, u32)| (flags & flag != 0).then_some(one);
+    let words = Trait::WORDS.map(|(_, one)| one).into_iter().zip(exec_flag::TRAITS);
+    words.filter_map(has).fold(Traits::NONE, Traits::with)
 }
 
 /// Arguments stand one behind the other, each closed by NUL; the last may be cut.
@@ -208,6 +216,15 @@ mod tests {
         let event = decode(&file_record(b"")).expect("a whole record");
         let What::File(file) = event.what else { panic!("a file event") };
         assert_eq!(file.path, None);
+    }
+
+    #[test]
+    fn flags_say_what_is_special() {
+        let flags = exec_flag::ROOT | exec_flag::MEMFD | exec_flag::WRITABLE;
+        assert_eq!(traits(flags), Traits::NONE.with(Trait::Memfd).with(Trait::Writable));
+        assert_eq!(traits(exec_flag::ROOT | exec_flag::ARGV_CUT), Traits::NONE);
+        assert_eq!(traits(exec_flag::DELETED), Traits::NONE.with(Trait::Deleted));
+        assert_eq!(traits(exec_flag::SETUID), Traits::NONE.with(Trait::Setuid));
     }
 
     #[test]

@@ -20,6 +20,8 @@ use monitor_common::{
     tag::{LIMITS, NO_AGENT},
 };
 
+use crate::rules::model::Traits;
+
 /// A process, once and for all: the pid and when it was started, in the hundredths of a second that
 /// `/proc/PID/stat` counts in, for both the kernel half and `/proc` must lead to the same identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,8 +122,8 @@ pub struct Exec {
     pub argv: Vec<Vec<u8>>,
     /// There were more arguments.
     pub argv_cut: bool,
-    /// The executable has no name any more.
-    pub unlinked: bool,
+    /// What is special about the executable.
+    pub traits: Traits,
     /// The process became the root of its session by this.
     pub root: bool,
     /// `s_dev` and number of the executable's inode.

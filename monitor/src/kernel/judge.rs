@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use monitor_common::{
     Act, Verdict,
+    process::exec_flag,
     question::{self, ANSWERED, ROOM},
     record::{self, PATH_BYTES},
     tag::LIMITS,
@@ -18,7 +19,10 @@ use super::{
     KernelError,
     maps::{Bank, JudgeMaps},
 };
-use crate::{event::Decision, rules::model::Object};
+use crate::{
+    event::Decision,
+    rules::model::{Object, Trait, Traits},
+};
 
 /// An act that nobody does.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +37,8 @@ pub struct Question<'a> {
     pub subject: Subject<'a>,
     /// The executable of the process that acts, where it is known.
     pub exe: Option<&'a [u8]>,
+    /// Of a program start: what is special about the program.
+    pub traits: Traits,
 }
 
 /// What a question is about.
@@ -111,6 +117,7 @@ impl<'a> Judge<'a> {
         agents
             .ok_or(KernelError::Unasked("a task has fewer agents"))?
             .copy_from_slice(question.agents);
+        draft.traits = flags(question.traits);
         draft.exe_len = question.exe.map_or(Ok(0), |exe| at_end(&mut draft.exe, exe))?;
         match question.subject {
             Subject::Unknown => draft.object = question::UNKNOWN,
@@ -126,6 +133,12 @@ impl<'a> Judge<'a> {
         }
         Ok(())
     }
+}
+
+/// As hooks have them.
+fn flags(traits: Traits) -> u32 {
+    let flag = |one: Trait| exec_flag::TRAITS[one as usize];
+    traits.iter().map(flag).sum()
 }
 
 /// Puts a path where hooks have theirs, and gives its length.

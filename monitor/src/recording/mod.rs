@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::Agents,
     event::{Event, ProcessId, What},
-    rules::model::{self, Moment},
+    rules::model::{self, Moment, Trait, Traits},
 };
 
 /// The only version there is.
@@ -88,6 +88,9 @@ pub enum Deed {
         /// The session begins with it: it is not judged by the rules of its last agent.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         root: bool,
+        /// What is special about the program, in the words of rules: memfd, deleted, setuid, writable.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        is: Vec<String>,
     },
     /// A file is opened so that it can be read.
     Read {
@@ -199,6 +202,7 @@ impl Deed {
                 argv: exec.argv.iter().cloned().map(Text).collect(),
                 cwd: exec.cwd.clone().map(Text),
                 root: exec.root,
+                is: exec.traits.iter().map(|one| one.name().to_owned()).collect(),
             }),
             What::File(file) if file.act == Act::Write => {
                 Some(Self::Write { path: text(&file.path) })
@@ -250,6 +254,14 @@ impl Deed {
                 model::Object::Peer { address, port: *port, protocol: *protocol }
             }
         }
+    }
+
+    /// What is special about a program that is started. Words that nobody knows are left out.
+    #[must_use]
+    pub fn traits(&self) -> Traits {
+        let Self::Exec { is, .. } = self else { return Traits::NONE };
+        let known = Trait::WORDS.into_iter().filter(|(word, _)| is.iter().any(|is| is == word));
+        known.fold(Traits::NONE, |all, (_, one)| all.with(one))
     }
 
     /// The arguments after the program's name.

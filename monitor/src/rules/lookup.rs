@@ -17,7 +17,7 @@ use monitor_common::{
 
 use super::{
     compile::{END, covers, key},
-    model::Object,
+    model::{Object, Traits},
     plan::{KernelPlan, add, numbers},
 };
 
@@ -82,7 +82,8 @@ impl KernelPlan {
     }
 
     /// The rule that decides what becomes of an act, as its number in the plan. `exe` is the
-    /// executable of the process that acts, none where it is not known.
+    /// executable of the process that acts, none where it is not known; `traits` are those of a program that
+    /// is started.
     #[must_use]
     pub fn verdict(
         &self,
@@ -90,9 +91,10 @@ impl KernelPlan {
         act: Act,
         object: &Object,
         exe: Option<&[u8]>,
+        traits: Traits,
     ) -> Option<usize> {
         let holding = self.holding(agents, act);
-        let bits = match object {
+        let mut bits = match object {
             Object::Path(path) => self.classify_path(path),
             Object::Peer { address, port, protocol } => {
                 self.classify_peer(*address, *port, *protocol)
@@ -101,6 +103,7 @@ impl KernelPlan {
             Object::Host { .. } | Object::Socket(_) | Object::Privilege(_) => Bits::default(),
             Object::Unknown => return numbers(&holding).next(),
         };
+        traits.iter().for_each(|one| self.add(self.header.traits[one as usize], &mut bits));
         let mut hit: [u64; RULE_WORDS] =
             std::array::from_fn(|word| (bits.rules[word] ^ self.header.only[word]) & holding[word]);
         let lists_of_exe = exe.map(|exe| self.classify_path(exe)).unwrap_or_default();

@@ -17,7 +17,7 @@ use monitor_common::{
     },
 };
 
-use super::model::RuleIndex;
+use super::model::{RuleIndex, Trait};
 
 /// Key of a literal within a bank: its hash and its length.
 pub type LiteralHash = (u64, u32);
@@ -168,6 +168,11 @@ impl fmt::Display for KernelPlan {
         }
         for (uid, class) in &self.users {
             writeln!(f, "user {uid}: class {class}")?;
+        }
+        for ((name, _), class) in Trait::WORDS.into_iter().zip(self.header.traits) {
+            if class != 0 {
+                writeln!(f, "{name}: class {class}")?;
+            }
         }
         for clause in &self.clauses {
             let signs = Bits { aux: clause.signs, ..Bits::default() };

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, net::Ipv6Addr};
 
-use monitor::rules::model::Object;
+use monitor::rules::model::{Object, Trait, Traits};
 use monitor_common::Act;
 
 /// Components of paths. Rules name some of them.
@@ -168,6 +168,7 @@ pub(super) struct Attempt {
     pub(super) act: Act,
     pub(super) object: Object,
     pub(super) exe: Option<Vec<u8>>,
+    pub(super) traits: Traits,
 }
 
 impl Draw {
@@ -202,6 +203,7 @@ impl Draw {
     fn items(&mut self, act: Act, most: usize) -> Vec<String> {
         let item = |draw: &mut Self| match act {
             Act::Connect => draw.one(NETWORKS).to_owned() + draw.one(SUFFIXES),
+            Act::Exec if draw.once_in(5) => draw.one(&Trait::WORDS).0.to_owned(),
             _ => draw.glob(),
         };
         let items = (0..self.within(1, most)).map(|_| item(self)).collect();
@@ -238,7 +240,10 @@ impl Draw {
             _ => Object::Path(self.path()),
         };
         let exe = (!self.once_in(6)).then(|| self.path());
-        Attempt { agents, act, object, exe }
+        let special = if act == Act::Exec { self.below(3) } else { 0 };
+        let traits = (0..special).map(|_| self.one(&Trait::WORDS).1);
+        let traits = traits.fold(Traits::NONE, Traits::with);
+        Attempt { agents, act, object, exe, traits }
     }
 
     fn peer(&mut self) -> Object {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::rules::{
     glob::{Anchor, Glob, HOME, Homes},
-    model::{Destination, Item, Objects, Place, Program, Sign, To},
+    model::{Destination, Item, Objects, Place, Program, Sign, To, Trait},
     plan::{Bit, add},
     reach::Need,
 };
@@ -32,6 +32,8 @@ pub(super) struct Gathered<'a> {
     pub(super) destinations: BTreeMap<(u8, u16), Networks<'a>>,
     /// Users that are signs.
     pub(super) users: BTreeMap<u32, (Bits, &'a Place)>,
+    /// What can be special about a program.
+    pub(super) traits: BTreeMap<Trait, (Bits, &'a Place)>,
     /// Look-ups that the plan has a use for.
     pub(super) flags: u32,
     /// What there is no room for.
@@ -86,7 +88,11 @@ impl<'a> Gathered<'a> {
                     match is {
                         Program::File(glob) => self.glob(glob, Tree::Files, By { bit, place }),
                         Program::With(..) => self.unseen(place, Need::Arguments),
-                        Program::Is(_) => self.unseen(place, Need::Traits),
+                        Program::Is(one) => {
+                            let known = self.traits.entry(*one);
+                            let known = known.or_insert((Bits::default(), place));
+                            add(&mut known.0, &bit.bits());
+                        }
                     }
                 }
             }

@@ -37,7 +37,7 @@ pub(super) use self::{nfa::END, ranges::covers};
 use super::{
     evaluate::{Tier, settle},
     glob::Homes,
-    model::{Place, RuleIndex, RuleSet},
+    model::{Place, RuleIndex, RuleSet, Trait},
     plan::{KernelPlan, LiteralHash},
 };
 
@@ -82,6 +82,7 @@ fn tables(
     let literals = literals(gathered, ground.secret, &mut classes, &mut refusals);
     let ranges = ranges::ranges(gathered, &mut classes, &mut refusals);
     let users = users(gathered, &mut classes, &mut refusals);
+    let traits = traits(gathered, &mut classes, &mut refusals);
     let built =
         gathered.globs.each_ref().map(|globs| automaton(globs, &mut classes, &mut refusals));
     let sizes =
@@ -92,7 +93,7 @@ fn tables(
     let rule = |index| Rule { done: settle(of(index), ground.tier) as u8, ..Rule::default() };
     refusals.or(KernelPlan {
         secret: ground.secret,
-        header: Header { serial: ground.serial, flags, shifts, ..numbered.header },
+        header: Header { serial: ground.serial, traits, flags, shifts, ..numbered.header },
         literals,
         automata: built.map(|built| built.map(|built| built.automaton)),
         sizes,
@@ -118,6 +119,14 @@ fn users(
         (uid, classes.number(bits).unwrap_or_else(|| full(place, refusals)))
     });
     users.collect()
+}
+
+/// The class of each trait.
+fn traits(gathered: &Gathered<'_>, classes: &mut Classes, refusals: &mut Refusals) -> [u32; 4] {
+    Trait::WORDS.map(|(_, one)| match gathered.traits.get(&one) {
+        Some((bits, place)) => classes.number(bits).unwrap_or_else(|| full(place, refusals)),
+        None => 0,
+    })
 }
 
 /// The class table is full. The number stands for none: there will be no plan.

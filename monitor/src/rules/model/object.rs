@@ -97,16 +97,23 @@ impl fmt::Display for Program {
     }
 }
 
-/// What can be special about a program.
+/// What can be special about a program. Of a script it is the interpreter that is looked at, as everywhere in
+/// rules about `exec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Trait {
-    /// It is memory and never had a name (`memfd_create`).
+    /// It is memory and never had a name (`memfd_create`): its link count is 0, and its file system is one that
+    /// the kernel mounted for itself (`SB_KERNMOUNT`). What it is called is not looked at. Such a program is also
+    /// [`Self::Deleted`], and mostly [`Self::Writable`].
     Memfd,
-    /// Its file has no name any more.
+    /// Its file has no name (any more): its link count is 0.
     Deleted,
-    /// Its set-user-id or set-group-id bit is set.
+    /// Its set-user-id bit is set, or its set-group-id bit and that by which its group may execute it. How the
+    /// file system is mounted (`nosuid`) is not looked at.
     Setuid,
-    /// Somebody else than root may write the file, or its directory.
+    /// Somebody else than root may write the file or the directory that it is in: the owner is not user 0, or
+    /// others may write, or the group may and is not group 0. The sticky bit of a directory changes nothing; access
+    /// lists, directories further up and read-only mounts are not looked at. Numbers are those outside of every
+    /// user namespace.
     Writable,
 }
 
@@ -144,6 +151,11 @@ impl Traits {
     #[must_use]
     pub const fn with(self, one: Trait) -> Self {
         Self(self.0 | 1 << one as u8)
+    }
+
+    /// What is in the set.
+    pub fn iter(self) -> impl Iterator<Item = Trait> {
+        Trait::WORDS.into_iter().map(|(_, one)| one).filter(move |&one| self.has(one))
     }
 }
 

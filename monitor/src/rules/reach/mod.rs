@@ -61,8 +61,6 @@ pub enum Need {
     UnixSockets,
     /// The arguments of a program.
     Arguments,
-    /// What is special about a program.
-    Traits,
     /// The use of rights.
     Privileges,
     /// What happened before.
@@ -77,7 +75,6 @@ impl fmt::Display for Need {
             Self::HostNames => "host names are not known to the hooks",
             Self::UnixSockets => "no hook sees UNIX sockets",
             Self::Arguments => "the hooks do not compare arguments",
-            Self::Traits => "the hooks do not look for memfd, deleted, setuid or writable",
             Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
             Self::WeakSigns => {
@@ -180,9 +177,8 @@ fn retain(objects: &mut Objects, mut lost: impl FnMut(Need, &str)) {
     match objects {
         Objects::Paths(_) => {}
         Objects::Programs(items) => keep(items, lost, |program| match program {
-            Program::File(_) => None,
+            Program::File(_) | Program::Is(_) => None,
             Program::With(..) => Some(Need::Arguments),
-            Program::Is(_) => Some(Need::Traits),
         }),
         Objects::Destinations(items) => keep(items, lost, |destination| match destination.to {
             To::Net(_) => None,

@@ -215,6 +215,8 @@ pub(crate) enum ExecHow {
     Fexecve,
     /// A copy in memory that has no path.
     Memfd,
+    /// A copy whose name was taken away; it was `memfd:` and more.
+    Deleted,
     /// As the interpreter of a script.
     Script,
 }

@@ -43,6 +43,10 @@ pub(crate) fn become_program(path: &Path, arguments: &[OsString], how: ExecHow) 
             let copy = in_memory(path)?;
             execveat(copy.as_raw_fd(), c"", &words, libc::AT_EMPTY_PATH)
         }
+        ExecHow::Deleted => {
+            let copy = deleted(path)?;
+            execveat(copy.as_raw_fd(), c"", &words, libc::AT_EMPTY_PATH)
+        }
     }
 }
 
@@ -78,6 +82,17 @@ fn in_memory(path: &Path) -> io::Result<OwnedFd> {
     let mut file = fs::File::from(copy);
     io::copy(&mut fs::File::open(path)?, &mut file)?;
     Ok(file.into())
+}
+
+/// A copy of the program beside it that is called like one in memory, until it has no name any more.
+fn deleted(path: &Path) -> io::Result<OwnedFd> {
+    let name = path.with_file_name(format!("memfd:notes-{}", std::process::id()));
+    fs::copy(path, &name)?;
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    // SAFETY: a terminated string.
+    let copy = descriptor(unsafe { libc::open(terminated(&name)?.as_ptr(), flags) });
+    fs::remove_file(&name)?;
+    copy
 }
 
 /// A script whose interpreter is the program, in the directory that holds the program's own; left

@@ -16,7 +16,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use driftwatch_tests::half::{self, Half};
-use monitor::kernel::judge::{Question, Subject};
+use monitor::{
+    kernel::judge::{Question, Subject},
+    rules::model::Traits,
+};
 use monitor_common::Act;
 
 use crate::table::{median, range};
@@ -137,7 +140,8 @@ impl Size {
     /// Nanoseconds of one question.
     fn measure(&mut self, act: Act, subject: Subject<'_>) -> anyhow::Result<f64> {
         let bank = self.half.kernel.plans.active()?;
-        let question = Question { bank, agents: &[1], act, subject, exe: None };
+        let question =
+            Question { bank, agents: &[1], act, subject, exe: None, traits: Traits::NONE };
         let mut judge = self.half.kernel.judge()?;
         ensure!(judge.ask(&question)?.rule.is_none(), "{subject:?} is in a list");
         let before = spent(self.program)?;

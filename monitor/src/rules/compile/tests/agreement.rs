@@ -5,12 +5,17 @@ use std::net::{IpAddr, Ipv6Addr};
 use monitor_common::{Act, Verdict};
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
 
-use super::making::{agent, compiled, destinations, exception, glob, homes, paths, rule, set};
+use super::making::{
+    agent, compiled, destinations, exception, glob, homes, paths, place, rule, set,
+};
 use crate::rules::{
     compile::{Ground, compile},
     evaluate::{Attempt, Tier, evaluate},
     glob::Homes,
-    model::{Exception, Mode, Moment, Object, Objects, Rule, RuleSet, Sense, Severity, Sign},
+    model::{
+        Exception, Item, Mode, Moment, Object, Objects, Program, Rule, RuleSet, Sense, Severity,
+        Sign, Trait, Traits,
+    },
     plan::{KernelPlan, numbers},
 };
 
@@ -86,11 +91,23 @@ fn destination_objects(items: std::ops::Range<usize>) -> impl Strategy<Value = O
         .prop_map(|texts| destinations(&texts.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
+fn a_trait() -> impl Strategy<Value = Trait> {
+    select(Trait::WORDS.map(|(_, one)| one).to_vec())
+}
+
+fn programs((paths, traits): (Objects, Vec<Trait>)) -> Objects {
+    let Objects::Paths(paths) = paths else { panic!("paths") };
+    let item = |is, text: String| Item { is, text, list: None, place: place(1) };
+    let files = paths.into_iter().map(|glob| item(Program::File(glob.is), glob.text));
+    let traits = traits.into_iter().map(|one| item(Program::Is(one), one.name().to_owned()));
+    Objects::Programs(files.chain(traits).collect())
+}
+
 fn objects(act: Act, items: std::ops::Range<usize>) -> BoxedStrategy<Objects> {
-    if act == Act::Connect {
-        destination_objects(items).boxed()
-    } else {
-        path_objects(items).boxed()
+    match act {
+        Act::Connect => destination_objects(items).boxed(),
+        Act::Exec => (path_objects(items), vec(a_trait(), 0..2)).prop_map(programs).boxed(),
+        _ => path_objects(items).boxed(),
     }
 }
 
@@ -169,6 +186,7 @@ struct Try {
     act: Act,
     object: Object,
     exe: Option<Vec<u8>>,
+    traits: Traits,
 }
 
 fn a_try() -> impl Strategy<Value = Try> {
@@ -177,15 +195,25 @@ fn a_try() -> impl Strategy<Value = Try> {
         (6, (select(&[Act::Connect][..]), peer().boxed())),
         (1, (select(&SEEN[..]), Just(Object::Unknown).boxed())),
     ]);
-    (object, select(vec![vec![0], vec![1], vec![1, 0], vec![]]), option::weighted(0.8, path()))
-        .prop_map(|((act, object), agents, exe)| Try { agents, act, object, exe })
+    let traits =
+        vec(a_trait(), 0..3).prop_map(|traits| traits.into_iter().fold(Traits::NONE, Traits::with));
+    let agents = select(vec![vec![0], vec![1], vec![1, 0], vec![]]);
+    (object, agents, option::weighted(0.8, path()), traits).prop_map(
+        |((act, object), agents, exe, traits)| {
+            let traits = if act == Act::Exec { traits } else { Traits::NONE };
+            Try { agents, act, object, exe, traits }
+        },
+    )
 }
 
 /// The winner, by evaluating every rule.
 fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) {
-    let Try { agents, act, object, exe } = a_try;
-    let attempt =
-        Attempt { exe: exe.as_deref(), ..Attempt::new(agents, *act, object, Moment::UNIX_EPOCH) };
+    let Try { agents, act, object, exe, traits } = a_try;
+    let attempt = Attempt {
+        exe: exe.as_deref(),
+        traits: *traits,
+        ..Attempt::new(agents, *act, object, Moment::UNIX_EPOCH)
+    };
     let ruling = evaluate(rules, tier, &homes(), &attempt);
     (ruling.rule, ruling.done)
 }
@@ -194,7 +222,8 @@ fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) 
 fn planned(plan: &KernelPlan, a_try: &Try) -> (Option<usize>, Verdict) {
     let agents =
         a_try.agents.iter().map(|&agent| u32::try_from(agent + 1).unwrap()).collect::<Vec<_>>();
-    let winner = plan.verdict(&agents, a_try.act, &a_try.object, a_try.exe.as_deref());
+    let Try { act, object, exe, traits, .. } = a_try;
+    let winner = plan.verdict(&agents, *act, object, exe.as_deref(), *traits);
     let done = winner.map_or(Verdict::Allow, |rule| plan.rules[rule].done.try_into().unwrap());
     (winner.map(|rule| plan.order[rule]), done)
 }
@@ -204,6 +233,9 @@ fn listed(plan: &KernelPlan, rules: &RuleSet, object: &Object, homes: &Homes) ->
     let is_listed = |&number: &usize| match (&rules.rules[plan.order[number]].objects, object) {
         (Objects::Paths(items), Object::Path(path)) => {
             items.iter().any(|item| item.is.matches(path, homes))
+        }
+        (Objects::Programs(items), Object::Path(path)) => {
+            items.iter().any(|item| item.is.matches(path, &[], Traits::NONE, homes))
         }
         (Objects::Destinations(items), peer) => {
             items.iter().any(|item| item.is.covers(peer, homes))
@@ -355,7 +387,11 @@ fn a_suffix_is_the_whole_name_of_some_files() {
         ("/a/tar.gz", false),
     ] {
         let object = Object::Path(path.as_bytes().to_vec());
-        assert_eq!(plan.verdict(&[1], Act::Read, &object, None).is_some(), hit, "{path}");
+        assert_eq!(
+            plan.verdict(&[1], Act::Read, &object, None, Traits::NONE).is_some(),
+            hit,
+            "{path}"
+        );
         assert_eq!(
             glob("**/*.pem").matches(path.as_bytes(), &Homes::default()),
             hit && !path.ends_with("gz")
@@ -368,11 +404,15 @@ fn an_agent_that_rules_name_by_another_number_is_not_meant() {
     let rules = set(vec![rule("any", Act::Read, Sense::Only, paths(&[]))]);
     let plan = compiled(&rules, &Tier::PREVENT).unwrap();
     let object = Object::Path(b"/a".to_vec());
-    assert_eq!(plan.verdict(&[1], Act::Read, &object, None), Some(0));
-    assert_eq!(plan.verdict(&[2], Act::Read, &object, None), None);
-    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None), Some(0));
-    assert_eq!(plan.verdict(&[0, 1], Act::Read, &object, None), None, "0 ends the list");
-    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None), None);
+    assert_eq!(plan.verdict(&[1], Act::Read, &object, None, Traits::NONE), Some(0));
+    assert_eq!(plan.verdict(&[2], Act::Read, &object, None, Traits::NONE), None);
+    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None, Traits::NONE), Some(0));
+    assert_eq!(
+        plan.verdict(&[0, 1], Act::Read, &object, None, Traits::NONE),
+        None,
+        "0 ends the list"
+    );
+    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None, Traits::NONE), None);
 }
 
 #[test]
@@ -410,7 +450,11 @@ fn the_directory_of_homes_may_be_a_home_itself() {
     let plan = compile(&rules, &ground).unwrap();
     for (path, hit) in [("/home/u/a", true), ("/home/u/bc", true), ("/home/x/u/a", false)] {
         let object = Object::Path(path.as_bytes().to_vec());
-        assert_eq!(plan.verdict(&[1], Act::Read, &object, None).is_some(), hit, "{path}");
+        assert_eq!(
+            plan.verdict(&[1], Act::Read, &object, None, Traits::NONE).is_some(),
+            hit,
+            "{path}"
+        );
         assert_eq!(!listed(&plan, &rules, &object, &homes).is_empty(), hit, "{path}");
     }
 }
@@ -432,7 +476,7 @@ fn numbers_beyond_the_first_word() {
         for name in ["x", "y"] {
             let object = Object::Path(format!("/{n}/{name}").into_bytes());
             let meant = (n % 2 == 1 || name == "y").then_some(n);
-            let winner = plan.verdict(&[1], Act::Read, &object, None);
+            let winner = plan.verdict(&[1], Act::Read, &object, None, Traits::NONE);
             assert_eq!(winner.map(|rule| plan.order[rule]), meant, "{n} {name}");
         }
     }

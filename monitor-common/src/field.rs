@@ -64,6 +64,7 @@ macro_rules! for_each_field {
             MOUNT_MOUNTPOINT = mount."mnt_mountpoint", required;
             INODE_INO = inode."i_ino", required;
             INODE_NLINK = inode."i_nlink", required;
+            INODE_GENERATION = inode."i_generation", required;
             INODE_SB = inode."i_sb", required;
             SB_DEV = super_block."s_dev", required;
             BPRM_FILE = linux_binprm."file", required;

@@ -47,6 +47,8 @@ pub const LITERALS: u32 = 131_072;
 pub const RANGES: u32 = 131_072;
 /// User ids of both banks at most.
 pub const USERS: u32 = 4096;
+/// Files that are known by their inode, of both banks at most.
+pub const LABELS: u32 = 131_072;
 /// Cells of one automaton: 512 Ki states × byte classes, one MiB.
 pub const CELLS: usize = 512 * 1024;
 
@@ -129,6 +131,8 @@ pub mod header_flag {
     pub const ADDRESS: u32 = 512;
     /// Every act of a session is recorded, also where no rule is hit or even holds.
     pub const WATCH: u32 = 1024;
+    /// Some files are known by their inode.
+    pub const LABELS: u32 = 2048;
 }
 
 /// What a literal is compared with. The number is part of the hash: spaces never meet.
@@ -330,6 +334,36 @@ pub struct UserKey {
     pub bank: u32,
 }
 
+/// Key of the label map: one file of this host, under whatever name.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+#[repr(C)]
+pub struct LabelKey {
+    /// Inode number.
+    pub inode: u64,
+    /// `s_dev` of the file system.
+    pub device: u32,
+    /// `i_generation`: another one for every file that has had the number.
+    pub generation: u32,
+    /// Bank.
+    pub bank: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
 #[cfg(feature = "user")]
 mod pod {
     //! Every type here is `IntoBytes + FromBytes`: any bytes are a value, and none are padding.
@@ -343,6 +377,6 @@ mod pod {
     pod! {
         super::Bits, super::Header, super::LiteralKey, super::Literal, super::Automaton, super::Rule,
         super::Aux, super::Mask, super::Clause, super::Range, super::UserKey, crate::tag::Tag,
-        crate::question::Question, crate::record::Decision,
+        crate::question::Question, crate::record::Decision, super::LabelKey,
     }
 }

@@ -98,8 +98,11 @@ pub struct Decision {
     pub done: u8,
     /// 1 where the object could not be known, and so counted as matching every `never` rule.
     pub unknown: u8,
+    /// 1 where the winning rule names the file by its inode and not by the name that it was opened under;
+    /// means nothing where no rule was hit.
+    pub by_label: u8,
     /// Always zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 /// [`Decision::rule`] of an act that hit no rule.

@@ -7,13 +7,15 @@ use aya_ebpf::{Global, btf_maps::lpm_trie::Key, helpers::bpf_loop};
 use monitor_common::{
     counter::Miss,
     plan::{
-        AUTOMATA, AUX_WORDS, Automaton, BACKWARD, Bits, CELLS, CLASSES, FORWARD, Header, Literal,
-        LiteralKey, RANGE_LEAD_BITS, RULE_WORDS, Range, STATES, Space, UserKey, hash_start,
-        hash_step, header_flag, literal_flag, row,
+        AUTOMATA, AUX_WORDS, Automaton, BACKWARD, Bits, CELLS, CLASSES, FORWARD, Header, LabelKey,
+        Literal, LiteralKey, RANGE_LEAD_BITS, RULE_WORDS, Range, STATES, Space, UserKey,
+        hash_start, hash_step, header_flag, literal_flag, row,
     },
 };
 
 use crate::{
+    field::{self, Address},
+    lifecycle::identity,
     maps,
     miss::{self, Missed},
     scratch::{PATH_BUFFER, PathBuffer},
@@ -34,10 +36,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Whether acts that hit no rule are recorded as well.
+    /// Not 0 where acts that hit no rule are recorded as well. A number, to be added to what is compared
+    /// anyway: with a branch of its own the verifier would follow all that comes after twice.
     #[inline(always)]
-    pub(crate) fn watches(&self) -> bool {
-        self.header.flags & header_flag::WATCH != 0
+    pub(crate) fn watches(&self) -> u64 {
+        u64::from(self.header.flags & header_flag::WATCH)
     }
 }
 
@@ -317,6 +320,34 @@ extern "C" fn back_byte(index: u32, reader: *mut Reader) -> i64 {
         let state = step(reader, &*reader.automaton, (*reader.scan).state, byte);
         (*reader.scan).state = state;
         i64::from(state == 0)
+    }
+}
+
+/// Adds the bits of the lists that a file was in under the name that it had when the plan was made.
+/// Those of rules that its name now is not in go into `labelled`, which is all zero before.
+#[inline(never)]
+pub(crate) fn label(
+    plan: &Plan,
+    bits: *mut Bits,
+    labelled: *mut [u64; RULE_WORDS],
+    inode: Address,
+) {
+    let (device, number) = identity(inode);
+    let generation = match field::read::<u32>(inode, &field::INODE_GENERATION) {
+        Ok(generation) => generation,
+        Err(why) => return miss::note(why),
+    };
+    let key = LabelKey { inode: number, device, generation, bank: plan.bank, reserved: 0 };
+    // SAFETY: as in `literal`; the two lie in a claimed slot.
+    unsafe {
+        let Some(class) = maps::LABELS.get(key) else { return };
+        for word in 0..RULE_WORDS {
+            (*labelled)[word] = !(*bits).rules[word];
+        }
+        add(plan.bank, *class, bits);
+        for word in 0..RULE_WORDS {
+            (*labelled)[word] &= (*bits).rules[word];
+        }
     }
 }
 

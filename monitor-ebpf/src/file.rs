@@ -9,7 +9,7 @@ use monitor_common::{
     Act, Verdict,
     counter::Miss,
     file::{File, Origin},
-    plan::{Bits, Mask, Space},
+    plan::{Bits, Mask, RULE_WORDS, Space, header_flag},
     record::{Decision, Kind},
     tag::Tag,
 };
@@ -102,7 +102,7 @@ fn judge(tag: &Tag, origin: Origin, file: Missed<Address>) {
         if mode & MODE_READ != 0 { verdict::holding(plan, tag, Act::Read) } else { nothing };
     let writes =
         if mode & MODE_WRITE != 0 { verdict::holding(plan, tag, Act::Write) } else { nothing };
-    if verdict::is_empty(&reads) && verdict::is_empty(&writes) && !plan.watches() {
+    if verdict::any(&reads) | verdict::any(&writes) | plan.watches() == 0 {
         return;
     }
     let open = Open { plan, tag, origin, mode, file };
@@ -152,11 +152,17 @@ impl Open<'_> {
     fn settle(&self, scratch: *mut Scratch, reads: &Mask, writes: &Mask) {
         let place = scratch::object(scratch);
         // SAFETY: a claimed slot.
-        unsafe { *place.bits = Bits::default() };
+        unsafe {
+            *place.bits = Bits::default();
+            (*scratch).labelled = [0; RULE_WORDS];
+        }
         let path_of = |file| path::of(place.buffer, field::within(file, &field::FILE_PATH));
         let start = self.file.and_then(path_of);
         match start {
-            Ok(start) => classify::path(self.plan, place, start, Space::Absolute),
+            Ok(start) => {
+                classify::path(self.plan, place, start, Space::Absolute);
+                self.label(scratch);
+            }
             Err(why) if self.file.is_ok() => miss::note(why),
             Err(_) => {} // noted where it was found out
         }
@@ -168,22 +174,48 @@ impl Open<'_> {
         }
     }
 
+    /// The file may be one that a rule names, under another name.
+    #[inline(always)]
+    fn label(&self, scratch: *mut Scratch) {
+        if self.plan.header.flags & header_flag::LABELS == 0 {
+            return;
+        }
+        // SAFETY: a claimed slot.
+        let (bits, labelled) = unsafe { (&raw mut (*scratch).bits, &raw mut (*scratch).labelled) };
+        match self.file.and_then(|file| field::read::<Address>(file, &field::FILE_INODE)) {
+            Ok(inode) => classify::label(self.plan, bits, labelled, inode),
+            Err(why) => miss::note(why),
+        }
+    }
+
+    /// 1 where the rule that decides names the file by its inode alone. Without a branch: the verifier would
+    /// follow all that comes after once more. Means nothing where no rule is hit.
+    #[inline(always)]
+    fn by_label(scratch: *mut Scratch, rule: u32) -> u8 {
+        // SAFETY: a claimed slot; masked to the array.
+        let word = unsafe { (*scratch).labelled[(rule as usize / 64) & (RULE_WORDS - 1)] };
+        (word >> (rule % 64) & 1) as u8
+    }
+
     /// Whether anybody asks what comes of an act.
     #[inline(always)]
     fn concerns(&self, mode: u32, holding: &Mask) -> bool {
-        !verdict::is_empty(holding) || (self.plan.watches() && self.mode & mode != 0)
+        // Of an act that the file was not opened for, no rule holds.
+        let watched = self.plan.watches() * u64::from((self.mode & mode) / mode);
+        verdict::any(holding) | watched != 0
     }
 
     #[inline(always)]
     fn act(&self, scratch: *mut Scratch, act: Act, holding: &Mask, start: Missed<u32>) {
-        let decision = match start {
+        let mut decision = match start {
             Ok(_) => verdict::of(self.plan, holding, scratch, Exe::OfCurrent),
             Err(_) => verdict::of_unknown(self.plan, holding),
         };
-        if decision.done == Verdict::Allow as u8 && !self.plan.watches() {
+        if u64::from(decision.done) | self.plan.watches() == Verdict::Allow as u64 {
             return;
         }
         verdict::carry_out(&decision);
+        decision.by_label = Self::by_label(scratch, decision.rule);
         self.record(scratch, act, &decision, start.unwrap_or(PATH_BUFFER as u32));
     }
 

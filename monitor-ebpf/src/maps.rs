@@ -87,6 +87,11 @@ pub(crate) static RANGES: LpmTrie<plan::Range, u32, { plan::RANGES as usize }> =
 pub(crate) static USERS: HashMap<plan::UserKey, u32, { plan::USERS as usize }, NO_PREALLOC> =
     HashMap::new();
 
+/// Files to classes, whatever they are called.
+#[btf_map]
+pub(crate) static LABELS: HashMap<plan::LabelKey, u32, { plan::LABELS as usize }, NO_PREALLOC> =
+    HashMap::new();
+
 /// [`Tag`]s on tasks.
 #[btf_map]
 pub(crate) static TAGS: crate::task::TaskStorage<Tag> = crate::task::TaskStorage::new();

@@ -117,13 +117,13 @@ fn settle(peer: &Peer, call: u32) -> i32 {
         return PASS;
     };
     let holding = verdict::holding(&plan, &tag, Act::Connect);
-    if verdict::is_empty(&holding) && !plan.watches() {
+    if verdict::any(&holding) | plan.watches() == 0 {
         return PASS;
     }
     let decision = match scratch::claim() {
         Ok(scratch) => {
             let decision = judge(&plan, &holding, scratch, peer, Exe::OfCurrent);
-            if decision.done != Verdict::Allow as u8 || plan.watches() {
+            if u64::from(decision.done) | plan.watches() != Verdict::Allow as u64 {
                 record(&plan, &tag, scratch, &Attempt { peer: *peer, decision, call });
             }
             scratch::release(scratch);

@@ -47,6 +47,8 @@ pub(crate) struct Scratch {
     pub(crate) exe_bits: Bits,
     /// The rules that are hit.
     pub(crate) hit: [u64; RULE_WORDS],
+    /// The rules whose list the object is in by its inode alone.
+    pub(crate) labelled: [u64; RULE_WORDS],
     /// The exceptions that the object is in the list of.
     pub(crate) exceptions: [u64; AUX_WORDS],
     /// The tag in the making.

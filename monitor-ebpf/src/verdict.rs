@@ -48,14 +48,14 @@ pub(crate) fn holding(plan: &Plan, tag: &Tag, act: Act) -> Mask {
     holding
 }
 
-/// Whether no rule holds at all: then the object need not be looked at.
+/// 0 where no rule holds at all: then the object need not be looked at.
 #[inline(always)]
-pub(crate) fn is_empty(holding: &Mask) -> bool {
+pub(crate) fn any(holding: &Mask) -> u64 {
     let mut any = 0;
     for word in holding.rules {
         any |= word;
     }
-    any == 0
+    any
 }
 
 /// Of the rules that hold, the strongest that the object in the scratch hits.
@@ -167,7 +167,7 @@ fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
 #[inline(always)]
 fn strongest(plan: &Plan, hit: &[u64; RULE_WORDS], unknown: u8) -> Decision {
     let mut decision =
-        Decision { rule: NO_RULE, done: Verdict::Allow as u8, unknown, reserved: [0; 2] };
+        Decision { rule: NO_RULE, done: Verdict::Allow as u8, unknown, by_label: 0, reserved: 0 };
     for word in 0..RULE_WORDS {
         if hit[word] == 0 {
             continue;

@@ -23,6 +23,7 @@ use crate::{
     control::{Begun, Caller, Request, server},
     host::{self, Host},
     kernel::HookLog,
+    label::LeftOut,
     stop::Stop,
     watcher::{Watcher, ended, read_rules},
 };
@@ -111,6 +112,9 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     let (requests, mut asked) = mpsc::channel(64);
     tokio::spawn(server::serve(listener, requests));
     let mut hook_log = daemon.hook_log()?;
+    if daemon.watcher.left_out != LeftOut::default() {
+        eprintln!("labels    known by their names only: {}", daemon.watcher.left_out);
+    }
     eprintln!("ready     {}", daemon.watcher.summary());
 
     loop {
@@ -213,6 +217,7 @@ impl Daemon {
                 "agents": in_force.map(|rules| rules.rules.agents.len()),
                 "refused_reloads": self.refused_reloads,
                 "not_enforced": shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "labels": in_force.map(|rules| rules.labels.len()),
             },
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": pipeline.agents.sessions(),

@@ -35,12 +35,22 @@ pub struct FileError {
 /// Where one of them cannot be read.
 pub fn rule_files(paths: &[PathBuf]) -> Result<Vec<SourceFile>, FileError> {
     let mut files = Vec::new();
+    for path in rule_paths(paths)? {
+        let text = fs::read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+        files.push(SourceFile { name: path.display().to_string(), text });
+    }
+    Ok(files)
+}
+
+/// The paths of rule files, as [`rule_files`] takes them.
+///
+/// # Errors
+///
+/// Where a directory cannot be read.
+pub fn rule_paths(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FileError> {
+    let mut files = Vec::new();
     for path in paths {
-        for path in expand(path)? {
-            let text =
-                fs::read(&path).map_err(|source| FileError { path: path.clone(), source })?;
-            files.push(SourceFile { name: path.display().to_string(), text });
-        }
+        files.extend(expand(path)?);
     }
     Ok(files)
 }

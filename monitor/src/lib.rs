@@ -42,5 +42,7 @@ pub mod learn;
 mod adopt;
 pub mod control;
 pub mod host;
+pub mod init;
+pub mod label;
 pub mod launch;
 pub mod rehearsal;

@@ -12,7 +12,7 @@ use monitor_common::Verdict;
 
 use crate::{
     agent::{Agents, Process},
-    event::{Decision, DecodeError, Event, ProcessId, What, decode},
+    event::{Decision, DecodeError, Event, ProcessId, What, decode, shown},
     rules::{
         evaluate::{Attempt, Tier, evaluate, explain_match},
         glob::Homes,
@@ -37,6 +37,8 @@ pub struct InForce {
     pub homes: Homes,
     /// When the plan was made: what had ended by then is not in it.
     pub now: Moment,
+    /// The names of the files that are known by their inode, by `s_dev` and number.
+    pub labels: BTreeMap<(u32, u64), Vec<u8>>,
 }
 
 /// Plans whose records may still be on their way.
@@ -179,17 +181,12 @@ impl Pipeline {
         let object = object(&event);
         let agents = judged(&in_force, &event);
         let attempt = self.attempt(&in_force, &event, &object, &agents)?;
-        // The second opinion: would the evaluator have let another rule win?
-        let ruling = evaluate(&in_force.rules, &in_force.tier, &in_force.homes, &attempt);
-        let matched = rule
-            .and_then(|index| {
-                explain_match(&in_force.rules.rules[index], &in_force.homes, &attempt)
-            })
-            .map(|item| match item.list {
-                Some(list) => format!("{} in @{list}", item.text),
-                None => item.text.to_owned(),
-            });
-        if ruling.rule != rule {
+        let disagrees = disagrees(&in_force, &attempt, decision, rule);
+        let matched = rule.and_then(|index| match decision.by_label {
+            true => matched_by_inode(&in_force, index, &event, &attempt),
+            false => matched(&in_force, index, &attempt),
+        });
+        if disagrees {
             self.seen.disagreements += 1;
         }
         let agent = self.agents.names.name(event.agent()).unwrap_or("unknown").to_owned();
@@ -209,6 +206,53 @@ impl Pipeline {
         let exe = process.and_then(|process| process.image.exe.as_deref());
         Some(Attempt { exe, ..Attempt::new(agents, act, object, in_force.now) })
     }
+}
+
+/// The second opinion: whether the evaluator would have let another rule win.
+fn disagrees(
+    in_force: &InForce,
+    attempt: &Attempt<'_>,
+    decision: Decision,
+    rule: Option<RuleIndex>,
+) -> bool {
+    let ruling = evaluate(&in_force.rules, &in_force.tier, &in_force.homes, attempt);
+    match decision.by_label {
+        // It knows no inodes: of what it finds by the name, nothing may be stronger.
+        true => place(in_force, ruling.rule) < place(in_force, rule),
+        false => ruling.rule != rule,
+    }
+}
+
+/// The number of a rule in its plan, the strongest first; after all of them where there is none.
+fn place(in_force: &InForce, rule: Option<RuleIndex>) -> usize {
+    let number = in_force.order.iter().position(|&known| Some(known) == rule);
+    number.unwrap_or(in_force.order.len())
+}
+
+/// The item of a rule that an object matched.
+fn matched(in_force: &InForce, rule: RuleIndex, attempt: &Attempt<'_>) -> Option<String> {
+    let item = explain_match(&in_force.rules.rules[rule], &in_force.homes, attempt)?;
+    Some(match item.list {
+        Some(list) => format!("{} in @{list}", item.text),
+        None => item.text.to_owned(),
+    })
+}
+
+/// The same for a file that is one of those it names under another name.
+fn matched_by_inode(
+    in_force: &InForce,
+    rule: RuleIndex,
+    event: &Event,
+    attempt: &Attempt<'_>,
+) -> Option<String> {
+    let What::File(file) = &event.what else { return None };
+    let Some(name) = in_force.labels.get(&file.inode) else {
+        return Some("matched by inode".to_owned());
+    };
+    let object = Object::Path(name.clone());
+    let item =
+        matched(in_force, rule, &Attempt { object: &object, ..*attempt }).unwrap_or_default();
+    Some(format!("{item}, matched by inode: {}", shown(name)))
 }
 
 /// The agents by whose rules an act was judged, as this rule set knows them. Being started as the root of a

@@ -4,7 +4,7 @@
 //! It reads rules, puts them in force, adopts agents that run already and begins sessions. It has no loop: whoever
 //! owns it drains the rings and passes each record to [`Watcher::pipeline`]. Dropped, it leaves nothing attached.
 
-use std::{io, os::fd::BorrowedFd, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, io, os::fd::BorrowedFd, path::PathBuf, time::Duration};
 
 use monitor_common::tag::{FRESH, LIMITS, NO_AGENT, Tag};
 
@@ -15,12 +15,15 @@ use crate::{
     event::SessionId,
     host::{self, FileError, Host},
     kernel::{Kernel, KernelError},
+    label::{self, Labels, LeftOut},
     pipeline::{InForce, Pipeline},
     rehearsal::{Disagreement, NotInForce, rehearse},
     rules::{
         self, Problems,
         compile::{CompileError, Ground, compile},
         evaluate::Tier,
+        glob::Homes,
+        labels,
         model::{Moment, RuleSet},
         plan::KernelPlan,
         reach::{Lost, Shortfall, Within, within},
@@ -113,6 +116,24 @@ pub(crate) async fn ended(until: Option<Moment>) {
     }
 }
 
+/// Makes the files that rules shut known by their inode, and gives their names.
+fn labelled(
+    plan: &mut KernelPlan,
+    rules: &RuleSet,
+    homes: &Homes,
+) -> (BTreeMap<(u32, u64), Vec<u8>>, LeftOut) {
+    let Labels { files, mut left_out } = label::find(&labels::search(rules), homes);
+    let mut names = BTreeMap::new();
+    for (key, (name, rules)) in files {
+        if plan.label(key, &rules) {
+            names.insert((key.device, key.inode), name);
+        } else {
+            left_out.no_room += 1;
+        }
+    }
+    (names, left_out)
+}
+
 /// A loaded kernel half, and who reads its records.
 pub(crate) struct Watcher {
     /// The kernel half.
@@ -127,6 +148,8 @@ pub(crate) struct Watcher {
     pub(crate) until: Option<Moment>,
     /// The serial of the plan in force.
     pub(crate) serial: u32,
+    /// Files that are known by their names only.
+    pub(crate) left_out: LeftOut,
     plan: Option<KernelPlan>,
     /// The rules as they were read; what of them is in force is the pipeline's to say.
     whole: RuleSet,
@@ -146,6 +169,7 @@ impl Watcher {
             shortfalls: Vec::new(),
             until: None,
             serial: 0,
+            left_out: LeftOut::default(),
             plan: None,
             whole: RuleSet::default(),
             secret,
@@ -172,7 +196,8 @@ impl Watcher {
             agent_numbers: &agent_numbers,
             watch: self.watch,
         };
-        let plan = compile(&rules, &ground).map_err(RulesError::Compile)?;
+        let mut plan = compile(&rules, &ground).map_err(RulesError::Compile)?;
+        let (labels, left_out) = labelled(&mut plan, &rules, &self.host.homes);
         let in_force = InForce {
             serial,
             order: plan.order.clone(),
@@ -181,6 +206,7 @@ impl Watcher {
             tier,
             homes: self.host.homes.clone(),
             now,
+            labels,
         };
         let bank = rehearse(&mut self.kernel, &plan, &in_force)?;
         // Before the switch: a record of the new plan may come at once.
@@ -189,7 +215,7 @@ impl Watcher {
             self.pipeline.take_back();
             return Err(error.into());
         }
-        (self.plan, self.serial) = (Some(plan), serial);
+        (self.plan, self.serial, self.left_out) = (Some(plan), serial, left_out);
         (self.whole, self.until) = (whole, until);
         if shortfalls != self.shortfalls {
             // While every act is only watched, it matters who is an agent and not what is enforced.

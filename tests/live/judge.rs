@@ -101,7 +101,7 @@ fn questions_of_every_kind_are_answered() -> anyhow::Result<()> {
     let peer = |address: &str| -> anyhow::Result<Subject<'static>> {
         Ok(Subject::Peer { address: address.parse()?, port: 80, protocol: 6 })
     };
-    let longest = [b"/".repeat(1), b"x".repeat(4088), b"/y.pem".to_vec()].concat();
+    let longest = [b"/".to_vec(), b"x".repeat(4088), b"/y.pem".to_vec()].concat();
     same("bytes", longest.len(), 4095)?;
     for (subject, answer) in [
         (Subject::Path(b"/etc/shadow"), (Some(0), Verdict::Kill)),

@@ -18,6 +18,8 @@ mod faults;
 mod file;
 /// Plans that are asked before they are in force.
 mod judge;
+/// Files that are shut under every name.
+mod labels;
 /// Commands that are started as an agent.
 mod launch;
 /// Rules that are learned from real work.

@@ -22,7 +22,8 @@ const RULES: &str = "
     action: kill
 ";
 
-const NOT_HIT: Decision = Decision { rule: None, done: Verdict::Allow, unknown: false };
+const NOT_HIT: Decision =
+    Decision { rule: None, done: Verdict::Allow, unknown: false, by_label: false };
 
 fn acted(half: &Half, read: &Path, written: &Path) -> anyhow::Result<u16> {
     let peer = UdpSocket::bind("127.0.0.1:0")?;

@@ -3,7 +3,7 @@
 //!
 //! For what a daemon is too slow to show, or never does.
 
-use std::{sync::mpsc, thread};
+use std::{collections::BTreeMap, sync::mpsc, thread};
 
 use anyhow::{Context, anyhow};
 use monitor::{
@@ -26,7 +26,7 @@ use monitor::{
 use monitor_common::tag::{LIMITS, Tag};
 
 /// What literals are hashed with. Nobody is here to guess it.
-const SECRET: u64 = 0x1dea_0fa7_e575_eed0;
+const SECRET: u64 = 0x01de_a0fa_7e57_5eed;
 
 /// A loaded kernel half. With it, its hooks go.
 pub struct Half {
@@ -50,16 +50,7 @@ impl Half {
     /// Compiles rules whose agents are numbered from 1, as the next plan.
     pub fn compile(&mut self, rules: &RuleSet, watch: bool) -> anyhow::Result<KernelPlan> {
         self.serial += 1;
-        let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
-        let ground = Ground {
-            secret: SECRET,
-            homes: &self.homes,
-            tier: &Tier::REACT,
-            serial: self.serial,
-            agent_numbers: &agent_numbers,
-            watch,
-        };
-        compile(rules, &ground).map_err(|errors| anyhow!("{}", errors[0]))
+        plan(rules, &self.homes, self.serial, watch)
     }
 
     /// Puts a plan in force without asking it anything.
@@ -78,6 +69,7 @@ impl Half {
             agent_numbers: (1..).take(rules.agents.len()).collect(),
             tier: Tier::REACT,
             homes: self.homes.clone(),
+            labels: BTreeMap::new(),
         };
         let bank = rehearse(&mut self.kernel, plan, &in_force)?;
         Ok(self.kernel.plans.switch(bank)?)
@@ -156,6 +148,24 @@ impl Half {
             thread.join().ok().flatten().context("the acting thread ended early")
         })
     }
+}
+
+/// Compiles rules for nobody: without a kernel half.
+pub fn compiled(rules: &RuleSet) -> anyhow::Result<KernelPlan> {
+    plan(rules, &Homes(vec![b"/root".to_vec()]), 1, false)
+}
+
+fn plan(rules: &RuleSet, homes: &Homes, serial: u32, watch: bool) -> anyhow::Result<KernelPlan> {
+    let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
+    let ground = Ground {
+        secret: SECRET,
+        homes,
+        tier: &Tier::REACT,
+        serial,
+        agent_numbers: &agent_numbers,
+        watch,
+    };
+    compile(rules, &ground).map_err(|errors| anyhow!("{}", errors[0]))
 }
 
 /// The number of the calling thread.

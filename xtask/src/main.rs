@@ -80,8 +80,12 @@ enum Chore {
         filter: Vec<String>,
     },
     /// Measure what the daemon costs on this machine, with and without it.
-    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench -- --help")]
+    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --flat\n  \
+                            cargo xtask bench -- --help")]
     Bench {
+        /// Measure what 10, 1,000 and 10,000 list items cost, to compile and to ask.
+        #[arg(long)]
+        flat: bool,
         /// Passed to the benchmark as they are.
         #[arg(last = true)]
         arguments: Vec<OsString>,
@@ -117,7 +121,10 @@ fn obey(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Run { arguments } => launch::driftwatch(&checkout, &arguments),
         Chore::Demo { arguments } => launch::demo(&checkout, &arguments),
         Chore::Test { no_live, filter } => test::run(&checkout, no_live, &filter),
-        Chore::Bench { arguments } => launch::bench(&checkout, &arguments),
+        Chore::Bench { flat, mut arguments } => {
+            arguments.extend(flat.then(|| "--flat".into()));
+            launch::bench(&checkout, &arguments)
+        }
         Chore::Ci { no_live } => ci::run(&checkout, no_live),
         Chore::Tidy => tidy::run(&checkout),
     }

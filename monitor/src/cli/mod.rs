@@ -4,8 +4,11 @@
 //! permitted; 5 this kernel cannot do it. `run` passes on the command's own, or 125 to 127 as env(1) does.
 
 mod daemon;
+mod format;
+mod init;
 mod learn;
 mod record;
+mod rewrite;
 mod rules;
 
 use std::{
@@ -17,8 +20,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
+    format::ExplainArguments,
+    init::InitArguments,
     learn::{DriftArguments, LearnArguments},
     record::RecordArguments,
+    rewrite::Fmt,
     rules::{CheckArguments, RulePaths, ShowArguments},
 };
 use crate::{control::sweep, rules::Problems};
@@ -49,6 +55,13 @@ enum Command {
 Exit codes: the command's own, 125 where it could not be made a session, 126 where it cannot be
 started, 127 where it was not found.")]
     Run(RunArguments),
+    /// Write a rules directory to begin with, for the agents found on this host; refuses nothing
+    #[command(after_help = "Examples:
+  driftwatch init rules.d
+  sudo driftwatch init                           finds the agents of all users, writes /etc/driftwatch/rules.d
+
+A directory that has rule files already is left alone.")]
+    Init(InitArguments),
     /// Read, cross-check and compile rules; loads nothing, needs no root
     #[command(after_help = "Examples:
   driftwatch check rules.d
@@ -65,6 +78,31 @@ started, 127 where it was not found.")]
     #[command(after_help = "Examples:
   driftwatch test rules.d")]
     Test(RulePaths),
+    /// Describe a field of the rule format, with an example; without one, list all
+    #[command(after_help = "Examples:
+  driftwatch explain
+  driftwatch explain rules.connect.only
+  driftwatch explain grants.until -o json")]
+    Explain(ExplainArguments),
+    /// Print the rule format as JSON Schema, for editors
+    #[command(after_help = "Examples:
+  driftwatch schema > rules.d/.driftwatch.schema.json
+
+An editor with a YAML language server uses it in files whose first line is
+  # yaml-language-server: $schema=.driftwatch.schema.json
+or, in Visual Studio Code, in all that its settings name:
+  \"yaml.schemas\": { \"rules.d/.driftwatch.schema.json\": \"rules.d/*.yaml\" }")]
+    Schema,
+    /// Rewrite rule files in the one style; comments are kept, what they mean is not changed
+    #[command(after_help = "Examples:
+  driftwatch fmt rules.d
+  driftwatch fmt --check rules.d                         for CI: changes nothing, shows what it would
+
+A file that is not a rule file is left alone and its problems are shown. So is one that cannot be kept
+as it is written, such as one with anchors.
+
+Exit codes: 0 every file is in the one style, 1 a file was refused or, with --check, would change.")]
+    Fmt(Fmt),
     /// Say what the daemon sees, and whether anything was lost (needs root)
     #[command(after_help = "Examples:
   driftwatch status
@@ -126,11 +164,15 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Daemon(arguments) => daemon::daemon(arguments),
         Command::Run(arguments) => daemon::run(arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Check(arguments) => rules::check(&arguments),
         Command::Show(arguments) => rules::show(&arguments),
         Command::Test(RulePaths { paths }) => {
             rules::read(&paths).map_or_else(|code| code, |rules| rules::test(&rules))
         }
+        Command::Explain(arguments) => format::explain(&arguments),
+        Command::Schema => format::schema(),
+        Command::Fmt(fmt) => fmt.run(),
         Command::Status(arguments) => daemon::status(arguments),
         Command::Record(arguments) => record::record(arguments),
         Command::Learn(arguments) => learn::learn(&arguments),

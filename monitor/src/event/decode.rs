@@ -104,6 +104,7 @@ fn decision(raw: &record::Decision) -> Result<Decision, DecodeError> {
         rule: (raw.rule != record::NO_RULE).then_some(raw.rule),
         done: Verdict::try_from(raw.done).map_err(DecodeError::Verdict)?,
         unknown: raw.unknown != 0,
+        by_label: raw.by_label != 0 && raw.rule != record::NO_RULE,
     })
 }
 

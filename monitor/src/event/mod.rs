@@ -102,6 +102,8 @@ pub struct Decision {
     pub done: Verdict,
     /// The object could not be known.
     pub unknown: bool,
+    /// The rule names the file by its inode, and not by the name that it was opened under.
+    pub by_label: bool,
 }
 
 /// A program start.

@@ -99,7 +99,7 @@ impl<'a> Judge<'a> {
         let done = Verdict::try_from(done)
             .map_err(|_| KernelError::Unasked("it answered with a verdict that nobody knows"))?;
         let rule = (rule != record::NO_RULE).then_some(rule);
-        Ok(Decision { rule, done, unknown: unknown != 0 })
+        Ok(Decision { rule, done, unknown: unknown != 0, by_label: false })
     }
 
     fn put(&mut self, question: &Question<'_>) -> Result<(), KernelError> {

@@ -113,6 +113,7 @@ pub struct PlanMaps {
     clauses: Array<MapData, plan::Clause>,
     ranges: LpmTrie<MapData, plan::Range, u32>,
     users: HashMap<MapData, plan::UserKey, u32>,
+    labels: HashMap<MapData, plan::LabelKey, u32>,
     /// What each bank holds: hash maps have no other memory of it.
     held: [Held; BANKS as usize],
     grace: Grace,
@@ -156,6 +157,7 @@ struct Held {
     literals: Vec<plan::LiteralKey>,
     ranges: Vec<(u32, plan::Range)>,
     users: Vec<plan::UserKey>,
+    labels: Vec<plan::LabelKey>,
     masks: Vec<u32>,
 }
 
@@ -173,6 +175,7 @@ impl PlanMaps {
             clauses: typed(ebpf, "CLAUSES")?,
             ranges: typed(ebpf, "RANGES")?,
             users: typed(ebpf, "USERS")?,
+            labels: typed(ebpf, "LABELS")?,
             held: Default::default(),
             grace: Grace::new().map_err(KernelError::Grace)?,
             unsettled: false,
@@ -230,6 +233,9 @@ impl PlanMaps {
         for key in held.users {
             self.users.remove(&key).map_err(in_map("USERS"))?;
         }
+        for key in held.labels {
+            self.labels.remove(&key).map_err(in_map("LABELS"))?;
+        }
         for index in held.masks {
             self.masks.set(index, plan::Mask::default(), 0).map_err(in_map("MASKS"))?;
         }
@@ -274,6 +280,11 @@ impl PlanMaps {
             let key = plan::UserKey { uid: *uid, bank };
             self.users.insert(key, class, 0).map_err(in_map("USERS"))?;
             held.users.push(key);
+        }
+        for (key, class) in &plan.labels {
+            let key = plan::LabelKey { bank, ..*key };
+            self.labels.insert(key, class, 0).map_err(in_map("LABELS"))?;
+            held.labels.push(key);
         }
         Ok(())
     }

@@ -44,6 +44,10 @@ pub mod words;
 mod near;
 pub mod problem;
 
+// What may be written, as a table.
+pub mod format;
+pub mod style;
+
 // What it says of an act.
 pub mod evaluate;
 pub mod examples;
@@ -56,6 +60,7 @@ pub mod plan;
 
 pub mod compile;
 
+pub mod labels;
 pub mod lookup;
 
 #[cfg(test)]

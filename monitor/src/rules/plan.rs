@@ -12,8 +12,8 @@ use std::{
 use monitor_common::{
     Act, Verdict,
     plan::{
-        ANY_EXE, AUTOMATA, Automaton, Aux, Bits, Clause, Header, Literal, Mask, Range, Rule,
-        mask_row,
+        ANY_EXE, AUTOMATA, Automaton, Aux, BANKS, Bits, CLASSES, Clause, Header, LABELS, LabelKey,
+        Literal, Mask, Range, Rule, header_flag, mask_row,
     },
 };
 
@@ -49,10 +49,39 @@ pub struct KernelPlan {
     pub ranges: Vec<(u32, Range, u32)>,
     /// Classes of users that are signs.
     pub users: BTreeMap<u32, u32>,
+    /// Classes of files that are known by their inode, keys without a bank.
+    pub labels: BTreeMap<LabelKey, u32>,
     /// Which rule of the set each rule of the plan is.
     pub order: Vec<RuleIndex>,
     /// Its id.
     pub ids: Vec<String>,
+}
+
+impl KernelPlan {
+    /// Makes a file known by its inode: opened under whatever name, it is in the lists of these rules of
+    /// the set. `false` where there is no room for it.
+    pub fn label(&mut self, file: LabelKey, rules: &[RuleIndex]) -> bool {
+        let mut bits = Bits::default();
+        for (number, rule) in self.order.iter().enumerate() {
+            if rules.contains(rule) {
+                add(&mut bits, &Bit::Rule(number).bits());
+            }
+        }
+        let class = match self.classes.iter().position(|class| *class == bits) {
+            Some(class) => class,
+            None if self.classes.len() < CLASSES as usize => {
+                self.classes.push(bits);
+                self.classes.len() - 1
+            }
+            None => return false,
+        };
+        if self.labels.len() >= (LABELS / BANKS) as usize {
+            return false;
+        }
+        self.header.flags |= header_flag::LABELS;
+        self.labels.insert(file, u32::try_from(class).expect("just compared"));
+        true
+    }
 }
 
 /// How large an automaton is.
@@ -134,6 +163,9 @@ impl fmt::Display for KernelPlan {
             }
         }
         self.show_ranges(f)?;
+        if !self.labels.is_empty() {
+            writeln!(f, "labels: {}", self.labels.len())?;
+        }
         for (uid, class) in &self.users {
             writeln!(f, "user {uid}: class {class}")?;
         }

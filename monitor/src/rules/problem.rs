@@ -127,6 +127,12 @@ impl Problems {
     /// All of them as text for a terminal.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
+        self.render_with(colour, "Nothing was loaded.")
+    }
+
+    /// All of them as text for a terminal; `outcome` says what came of it.
+    #[must_use]
+    pub fn render_with(&self, colour: bool, outcome: &str) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
         for problem in self.problems.iter().take(SHOWN) {
@@ -137,13 +143,13 @@ impl Problems {
         if hidden > 0 {
             text += &format!("{hidden} more are not shown.\n\n");
         }
-        text + &self.footer()
+        text + &self.footer(outcome)
     }
 
-    fn footer(&self) -> String {
+    fn footer(&self, outcome: &str) -> String {
         let (files, problems) = (self.files, self.problems.len());
         let (file_s, problem_s) = (plural(files), plural(problems));
-        format!("{files} file{file_s}, {problems} problem{problem_s}. Nothing was loaded.")
+        format!("{files} file{file_s}, {problems} problem{problem_s}. {outcome}")
     }
 
     fn block(&self, problem: &Problem, renderer: &Renderer) -> String {

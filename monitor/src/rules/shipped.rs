@@ -11,7 +11,16 @@ use super::{
 };
 
 /// The files, embedded: `rules/agents` and `rules/lists` of the repository.
-const FILES: [(&str, &str); 0] = [];
+const FILES: [(&str, &str); 8] = [
+    ("agents/coding-agents.yaml", include_str!("../../../rules/agents/coding-agents.yaml")),
+    ("agents/groups.yaml", include_str!("../../../rules/agents/groups.yaml")),
+    ("agents/runtimes.yaml", include_str!("../../../rules/agents/runtimes.yaml")),
+    ("lists/changes.yaml", include_str!("../../../rules/lists/changes.yaml")),
+    ("lists/hosts.yaml", include_str!("../../../rules/lists/hosts.yaml")),
+    ("lists/power.yaml", include_str!("../../../rules/lists/power.yaml")),
+    ("lists/programs.yaml", include_str!("../../../rules/lists/programs.yaml")),
+    ("lists/secrets.yaml", include_str!("../../../rules/lists/secrets.yaml")),
+];
 
 /// What comes with Driftwatch.
 #[must_use]
@@ -192,7 +201,14 @@ lists:
     }
 
     #[test]
-    fn what_is_shipped_is_in_order() {
+    fn what_is_shipped_is_in_order_and_all_of_it_is_here() {
+        for folder in ["agents", "lists"] {
+            let path = format!("{}/../rules/{folder}", env!("CARGO_MANIFEST_DIR"));
+            for entry in std::fs::read_dir(path).unwrap() {
+                let name = format!("{folder}/{}", entry.unwrap().file_name().display());
+                assert!(FILES.iter().any(|(known, _)| *known == name), "{name} is not embedded");
+            }
+        }
         let rules = load_with(&[], &files(), &Users::default(), NOW);
         assert!(rules.is_ok(), "{}", rules.unwrap_err().render(false));
     }

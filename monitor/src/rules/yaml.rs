@@ -1,8 +1,8 @@
 //! YAML: a text becomes a tree of [`Node`]s that know where they are, or a problem.
 //!
-//! The only place that knows the YAML library. It holds the tree to what a rule file needs: one
-//! document, no tags, no merge keys, a shallow tree, a bounded number of nodes. What the nodes mean is
-//! for [`super::parse`] to say.
+//! The only place that knows what YAML means; how it is written is for [`super::style`] to know. It holds
+//! the tree to what a rule file needs: one document, no tags, no merge keys, a shallow tree, a bounded number
+//! of nodes. What the nodes mean is for [`super::parse`] to say.
 
 use std::fmt;
 
@@ -76,6 +76,12 @@ pub(super) fn read(original: &SourceFile, source: &Source, file: u32) -> Result<
         return Err(Problem::new(all, "the file is empty", "").help("write `version: 1` at least"));
     }
     Ok(document)
+}
+
+/// Whether `text`, written without quotes, is read as this text.
+pub(super) fn is_text(text: &str) -> bool {
+    let read = serde_saphyr::from_str_with_options::<Kind>(text, limits());
+    matches!(read, Ok(Kind::Text(read)) if read == text)
 }
 
 /// What the library is asked to refuse.

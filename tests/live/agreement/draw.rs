@@ -344,9 +344,9 @@ fn write_rule(text: &mut String, number: usize, rule: &Rule) {
     }
     let what = if *act == Act::Connect { "to" } else { "path" };
     for Exception { items, exe } in &rule.exceptions {
-        let _never_fails = write!(text, "        - {what}: {}\n", list(items));
+        let _never_fails = writeln!(text, "        - {what}: {}", list(items));
         if !exe.is_empty() {
-            let _never_fails = write!(text, "          exe: {}\n", list(exe));
+            let _never_fails = writeln!(text, "          exe: {}", list(exe));
         }
         *text += "          reason: drawn\n";
     }

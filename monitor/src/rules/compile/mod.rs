@@ -103,6 +103,7 @@ fn tables(
         clauses: numbered.clauses,
         ranges,
         users,
+        labels: BTreeMap::new(),
         ids: numbered.order.iter().map(|index| of(index).id.clone()).collect(),
         order: numbered.order,
     })

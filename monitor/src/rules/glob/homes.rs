@@ -21,7 +21,7 @@ impl Homes {
 
     /// The directories that were given, without closing slashes. The root is never a home: that some
     /// account is said to live there does not make everything its own.
-    pub(in crate::rules) fn directories(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn directories(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(|home| trimmed(home)).filter(|home| home.first() == Some(&b'/'))
     }
 

@@ -5,6 +5,7 @@
 //! round; the table shows the median over the rounds and the range.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+mod flat;
 mod measure;
 mod table;
 
@@ -27,6 +28,13 @@ struct Arguments {
     /// Rounds; the first one only warms up.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(2..=100))]
     rounds: u32,
+
+    /// Measure instead what 10, 1,000 and 10,000 list items cost, to compile and to ask.
+    #[arg(long)]
+    flat: bool,
+
+    #[arg(long, hide = true)]
+    compile_only: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +48,12 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(items) = arguments.compile_only {
+        return flat::compile_only(items);
+    }
+    if arguments.flat {
+        return flat::run();
+    }
     let mut table = table::Table::default();
     for round in 0..arguments.rounds {
         eprintln!("round {} of {}", round + 1, arguments.rounds);

@@ -48,7 +48,7 @@ fn find(round: &[Measured], operation: &str, under: Option<(usize, Who)>) -> Opt
     round.iter().find(|measured| measured.0 == operation && measured.1 == under).map(|m| m.2)
 }
 
-fn median(mut numbers: Vec<f64>) -> f64 {
+pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     match numbers.len() {
         0 => f64::NAN,
@@ -57,7 +57,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     }
 }
 
-fn range(ratios: Vec<f64>) -> String {
+pub(crate) fn range(ratios: Vec<f64>) -> String {
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let most = ratios.iter().copied().fold(0.0, f64::max);
     format!("{:.2} ({least:.2}..{most:.2})", median(ratios))

@@ -13,7 +13,6 @@ use tokio::{
 };
 
 pub use crate::watcher::{RulesError, WatchError, compile_errors};
-pub(crate) use crate::watcher::{count, secret};
 use crate::{
     alert::{
         Alert, json,
@@ -27,6 +26,7 @@ use crate::{
     stop::Stop,
     watcher::{Watcher, ended, read_rules},
 };
+pub(crate) use crate::{counted::count, watcher::secret};
 
 /// What the daemon is told to do.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@
 //!                          rules/                                           kernel/maps
 //! ```
 //!
-//! Start at [`daemon`]: it is the whole story in one place. `event`, `agent`, `rules` and `pipeline` are
-//! pure: they do no I/O, read no clock and know nothing of aya.
+//! Start at [`daemon`]: it is the whole story in one place. `event`, `agent`, `rules`, `pipeline`, `recording`,
+//! `replay`, `diff`, `learn` and `drift` are pure: they do no I/O, read no clock and know nothing of aya.
 
 pub mod cli;
 pub mod daemon;
@@ -30,17 +30,22 @@ pub mod alert;
 
 pub mod recording;
 
+pub mod replay;
+
 // The rules line.
 pub mod rules;
 
-// What recordings are for.
-pub mod drift;
+pub mod diff;
 
+// Rules from recordings.
 pub mod learn;
+
+pub mod drift;
 
 // The world around.
 mod adopt;
 pub mod control;
+mod counted;
 pub mod host;
 pub mod init;
 pub mod label;

@@ -12,6 +12,7 @@ use crate::{
     adopt,
     agent::TooManyAgents,
     control::Refused,
+    counted::count,
     event::SessionId,
     host::{self, FileError, Host},
     kernel::{Kernel, KernelError},
@@ -78,11 +79,6 @@ impl From<NotInForce> for WatchError {
 
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// `1 file`, `2 files`.
-pub(crate) fn count(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Compile errors as `check` shows them.

@@ -4,11 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use super::{PROBLEM, RULES, fail, say};
 use crate::{
+    counted::count,
     event::shown,
     host::{self, Host},
     init::{self, InitError},
     rules::{Users, load, model::Moment, shipped},
-    watcher::count,
 };
 
 #[derive(Debug, clap::Args)]

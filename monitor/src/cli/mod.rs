@@ -4,10 +4,12 @@
 //! permitted; 5 this kernel cannot do it. `run` passes on the command's own, or 125 to 127 as env(1) does.
 
 mod daemon;
+mod diff;
 mod format;
 mod init;
 mod learn;
 mod record;
+mod replay;
 mod rewrite;
 mod rules;
 
@@ -20,10 +22,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
+    diff::DiffArguments,
     format::ExplainArguments,
     init::InitArguments,
     learn::{DriftArguments, LearnArguments},
     record::RecordArguments,
+    replay::ReplayArguments,
     rewrite::Fmt,
     rules::{CheckArguments, RulePaths, ShowArguments},
 };
@@ -133,6 +137,26 @@ The rules are in monitor mode, with a comment behind each line. Secrets are neve
 
 Exit codes: 0 nothing beyond; 1 something beyond, or a problem.")]
     Drift(DriftArguments),
+    /// Have recorded acts judged by rules: what would be decided otherwise, and which sessions stopped
+    #[command(after_help = "Examples:
+  driftwatch replay today.jsonl --rules rules.d
+  driftwatch replay today.jsonl --rules new.d --against rules.d
+  driftwatch replay *.jsonl --rules rules.d -o json | jq .stopped
+
+Every rule counts as if it were enforced, on a host that can refuse everything. Exceptions and grants
+hold, or have ended, as they did when the act was done.
+
+Exit codes: 0 no decision differs, 1 some do.")]
+    Replay(ReplayArguments),
+    /// Say what is different between two sets of rules, and what that would have done to recorded sessions
+    #[command(after_help = "Examples:
+  driftwatch diff /etc/driftwatch/rules.d rules.d
+  driftwatch diff old.yaml new.yaml --recording today.jsonl
+  driftwatch diff --exit-code old.d new.d > /dev/null || echo different
+
+Each change is `stricter`, `laxer`, `either` (it depends) or `neither` (what is done stays the same).
+How rules are written does not matter: their order, comments, or whether items are in a list.")]
+    Diff(DiffArguments),
     #[command(name = sweep::WORD, hide = true)]
     Sweep(sweep::Sweep),
 }
@@ -177,6 +201,8 @@ pub fn run() -> ExitCode {
         Command::Record(arguments) => record::record(arguments),
         Command::Learn(arguments) => learn::learn(&arguments),
         Command::Drift(arguments) => learn::drift(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Diff(arguments) => diff::diff(&arguments),
         Command::Sweep(sweep) => {
             sweep.run().map_or_else(|error| fail(&error, PROBLEM), |()| ExitCode::SUCCESS)
         }

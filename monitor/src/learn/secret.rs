@@ -13,25 +13,13 @@ use crate::rules::{
     model::{Destination, Item, Moment, Object, Objects, To},
 };
 
-/// The files with the lists. To extend: name the file here, and its lists below.
-const FILES: [(&str, &str); 3] = [
-    ("10-coding-agents.yaml", include_str!("../../../rules/starter/10-coding-agents.yaml")),
-    ("20-secrets.yaml", include_str!("../../../rules/starter/20-secrets.yaml")),
-    ("30-egress.yaml", include_str!("../../../rules/starter/30-egress.yaml")),
-];
-/// Lists of paths that hold credentials.
-const PATHS: [&str; 8] = [
-    "cloud-credentials",
-    "people-credentials",
-    "secrets/ssh",
-    "secrets/git",
-    "secrets/registries",
-    "secrets/dotenv",
-    "secrets/system",
-    "secrets/agents",
-];
+/// Lists of paths that hold credentials. To extend: name a shipped list here.
+const PATHS: [&str; 1] = ["secrets/all"];
 /// Lists of places that hand out credentials or power.
-const PEERS: [&str; 1] = ["cloud-metadata"];
+const PEERS: [&str; 2] = ["power/sockets", "power/metadata"];
+/// Items of these that ordinary work meets in every directory, and that a list of paths alone cannot tell apart from
+/// a theft: git reads this file whenever it is started. The shipped rules shut it with an exception for git.
+const ORDINARY: [&str; 1] = ["**/.git/config"];
 
 /// What is never learned.
 #[derive(Debug)]
@@ -55,20 +43,17 @@ impl Secrets {
             mentions(&PATHS),
             mentions(&PEERS)
         );
-        let shipped = FILES.iter().map(|&(name, text)| (name, text));
-        let files: Vec<SourceFile> = shipped
-            .chain([("secrets", &*text)])
-            .map(|(name, text)| SourceFile {
-                name: name.to_owned(),
-                text: text.as_bytes().to_vec(),
-            })
-            .collect();
-        let rules = rules::load(&files, &Users::default(), Moment::UNIX_EPOCH)
+        let own = SourceFile { name: "secrets".to_owned(), text: text.into_bytes() };
+        let shipped = rules::shipped::files();
+        let rules = rules::load_with(&shipped, &[own], &Users::default(), Moment::UNIX_EPOCH)
             .expect("what is shipped is tested to load");
         let mut secrets = Self { paths: Vec::new(), peers: Vec::new() };
         for rule in rules.rules {
             match (&*rule.id, rule.objects) {
-                ("all-secrets", Objects::Paths(items)) => secrets.paths = items,
+                ("all-secrets", Objects::Paths(mut items)) => {
+                    items.retain(|item| !ORDINARY.contains(&&*item.text));
+                    secrets.paths = items;
+                }
                 ("all-peers", Objects::Destinations(items)) => secrets.peers = items,
                 _ => {}
             }

@@ -36,7 +36,7 @@ use crate::{
         model::{Mode, Moment, RuleSet},
     },
     stop::Stop,
-    watcher::{RulesError, WatchError, Watcher, count, ended, read_rules},
+    watcher::{RulesError, WatchError, Watcher, ended, read_rules},
 };
 
 /// What is to be recorded.
@@ -341,9 +341,4 @@ pub fn report(recorded: &Recorded, out: &Path) -> String {
         text += &format!("; the command runs on as pid {pid}, and is not recorded any more");
     }
     text
-}
-
-/// `1 act`, `1204 acts`.
-fn number(how_many: u64, noun: &str) -> String {
-    count(usize::try_from(how_many).unwrap_or(usize::MAX), noun)
 }

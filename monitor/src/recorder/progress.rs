@@ -5,7 +5,8 @@ use std::{
     time::Instant,
 };
 
-use super::{Tally, number};
+use super::Tally;
+use crate::counted::{count, many};
 
 /// The line.
 #[derive(Debug)]
@@ -30,8 +31,8 @@ impl Progress {
         }
         self.shown = true;
         let (minutes, seconds) = (seconds / 60, seconds % 60);
-        let sessions = number(tally.sessions.len() as u64, "session");
-        eprint!("\r\x1b[K{minutes:02}:{seconds:02}  {}  {sessions}", number(tally.acts, "act"));
+        let sessions = count(tally.sessions.len(), "session");
+        eprint!("\r\x1b[K{minutes:02}:{seconds:02}  {}  {sessions}", many(tally.acts, "act"));
     }
 
     /// Takes the line away.

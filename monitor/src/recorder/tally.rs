@@ -5,8 +5,8 @@ use std::{
     fmt,
 };
 
-use super::number;
 use crate::{
+    counted::{count, many},
     recording::Entry,
     watcher::{WatchError, Watcher},
 };
@@ -39,8 +39,8 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sessions = number(self.sessions.len() as u64, "session");
-        write!(f, "{} of {sessions}", number(self.acts, "act"))?;
+        let sessions = count(self.sessions.len(), "session");
+        write!(f, "{} of {sessions}", many(self.acts, "act"))?;
         let agents: Vec<&str> = self.agents.keys().map(String::as_str).collect();
         if agents.is_empty() { Ok(()) } else { write!(f, " of {}", agents.join(", ")) }
     }

@@ -4,12 +4,17 @@
 //! which they came. What is replayed, learned from and compared is always this, never records of the kernel half:
 //! a recording outlives the version that made it. Pure: [`read`] and [`Entry::of`] do no I/O.
 
+mod lines;
 mod text;
 
-pub use self::text::Text;
+pub use self::{
+    lines::{ReadError, Recording, entry, heading, read},
+    text::Text,
+};
 
 use std::net::IpAddr;
 
+use jiff::SignedDuration;
 use monitor_common::{Act, Verdict, tag::NO_AGENT};
 use serde::{Deserialize, Serialize};
 
@@ -110,16 +115,6 @@ pub enum Deed {
     },
 }
 
-/// Why a file is no recording, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {message}")]
-pub struct ReadError {
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong, and what to do.
-    pub message: String,
-}
-
 impl Entry {
     /// What an event tells, if it is an act. `agents` must not have learned of the event yet: of a program start,
     /// the executable is the one before. `began` is the nanosecond of `CLOCK_BOOTTIME` at which the recording
@@ -161,6 +156,13 @@ impl Entry {
             (Deed::Exec { root: true, .. }, Some((_, outer))) => outer,
             _ => &self.agents,
         }
+    }
+
+    /// When it was done, in a recording that began then.
+    #[must_use]
+    pub fn moment(&self, started: Moment) -> Moment {
+        let since = SignedDuration::from_nanos(i64::try_from(self.time).unwrap_or(i64::MAX));
+        started.checked_add(since).unwrap_or(Moment::MAX)
     }
 
     /// The process that acts.
@@ -242,43 +244,6 @@ impl Deed {
             _ => Vec::new(),
         }
     }
-}
-
-/// A recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recording {
-    /// Its first line.
-    pub heading: Heading,
-    /// The others.
-    pub entries: Vec<Entry>,
-}
-
-/// Reads a recording.
-///
-/// # Errors
-///
-/// The first line that is none, with what is wrong with it.
-pub fn read(text: &str) -> Result<Recording, ReadError> {
-    let mut lines = text.lines().enumerate();
-    let refuse = |line: usize, message: String| ReadError { line: line + 1, message };
-    let (_, first) = lines.next().ok_or_else(|| {
-        refuse(0, "the file is empty: make a recording with `driftwatch record`".into())
-    })?;
-    let heading: Heading = serde_json::from_str(first)
-        .map_err(|error| refuse(0, format!("this is not the beginning of a recording: {error}")))?;
-    if heading.schema != SCHEMA {
-        let message = format!("`{}` cannot be read, only `{SCHEMA}`", heading.schema);
-        return Err(refuse(0, message));
-    }
-    let entries = lines.filter(|(_, line)| !line.trim().is_empty()).map(|(number, line)| {
-        let entry: Entry = serde_json::from_str(line)
-            .map_err(|error| refuse(number, format!("this is no entry of a recording: {error}")))?;
-        if entry.done().is_none() {
-            return Err(refuse(number, format!("`{}` is not a verdict", entry.verdict)));
-        }
-        Ok(entry)
-    });
-    Ok(Recording { heading, entries: entries.collect::<Result<_, _>>()? })
 }
 
 #[cfg(test)]

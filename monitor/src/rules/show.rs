@@ -43,7 +43,7 @@ fn agent_text(agent: &Agent) -> String {
     text + "\n"
 }
 
-fn sign(sign: &Sign) -> String {
+pub(crate) fn sign(sign: &Sign) -> String {
     match sign {
         Sign::Exe(glob) => format!("exe {glob}"),
         Sign::Cgroup(glob) => format!("cgroup {glob}"),

@@ -18,7 +18,7 @@ use crate::{
     rules::{
         evaluate::{Attempt, Tier, evaluate},
         glob::Homes,
-        model::{AgentIndex, How, Item, Moment, Object, Objects, Rule, RuleSet, Sense, Traits},
+        model::{AgentIndex, How, Item, Moment, Object, Objects, Rule, RuleSet, Sense},
         sequence::{Progress, Who},
     },
 };

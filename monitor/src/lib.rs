@@ -8,8 +8,8 @@
 //!                          rules/                                           kernel/maps
 //! ```
 //!
-//! Start at [`daemon`]: it is the whole story in one place. `event`, `agent`, `rules`, `pipeline`, `recording`, `replay` and `diff` are
-//! pure: they do no I/O, read no clock and know nothing of aya.
+//! Start at [`daemon`]: it is the whole story in one place. `event`, `agent`, `rules`, `pipeline`, `recording`,
+//! `replay`, `diff`, `learn` and `drift` are pure: they do no I/O, read no clock and know nothing of aya.
 
 pub mod cli;
 pub mod daemon;
@@ -35,11 +35,12 @@ pub mod replay;
 // The rules line.
 pub mod rules;
 
-// What recordings are for.
-pub mod drift;
-
 pub mod diff;
+
+// Rules from recordings.
 pub mod learn;
+
+pub mod drift;
 
 // The world around.
 mod adopt;

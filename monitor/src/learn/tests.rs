@@ -110,6 +110,16 @@ fn of_an_agent_that_did_nothing_nothing_is_learned() {
 }
 
 #[test]
+fn a_directory_with_a_secret_in_it_is_taken_in_parts() {
+    let read = |path: &str| entry(Deed::Read { path: Some(path.into()) });
+    let seen =
+        ["/root/.cache/huggingface/hub/x", "/root/.cache/huggingface/y", "/root/.cache/pip/z"];
+    let (learned, ..) = proposed(&recording(seen.map(read).to_vec()), &Choices::default());
+    let lines: Vec<&String> = learned.lines[&Act::Read].keys().collect();
+    assert_eq!(lines, ["~/.cache/huggingface/hub/**", "~/.cache/huggingface/y", "~/.cache/pip/**"]);
+}
+
+#[test]
 fn a_secret_that_looks_drawn_by_lot_is_shut() {
     let python = Some("/usr/bin/python3.11".into());
     let deed = Deed::Read { path: Some("/tmp/dn_zpbiy".into()) };

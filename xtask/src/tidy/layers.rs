@@ -1,4 +1,4 @@
-//! The pure layers: `event`, `agent`, `rules` and `pipeline` do no I/O, read no clock and
+//! The pure layers: `event`, `agent`, `rules`, `pipeline`, `learn` and `drift` do no I/O, read no clock and
 //! know nothing of aya (invariant 2 of the README).
 //!
 //! Looks at every path in the code, also those that a `use` spreads over braces.
@@ -8,7 +8,7 @@ use super::rust::product_code;
 use super::source::is_test;
 use super::tree::Tree;
 
-const PURE: [&str; 4] = ["event", "agent", "rules", "pipeline"];
+const PURE: [&str; 6] = ["event", "agent", "rules", "pipeline", "learn", "drift"];
 
 /// What a pure layer must not name, by the beginning of its path.
 const IMPURE: [&str; 16] = [

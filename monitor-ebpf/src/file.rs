@@ -22,7 +22,7 @@ use crate::{
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
-    task,
+    task, traits,
     verdict::{self, Exe},
 };
 
@@ -137,6 +137,9 @@ fn file_of(task: Address, descriptor: u32) -> Missed<Address> {
     }
 }
 
+/// Where a path begins that is `/` alone.
+const ROOT: u32 = PATH_BUFFER as u32 - 1;
+
 /// One open.
 struct Open<'a> {
     plan: &'a Plan,
@@ -147,6 +150,17 @@ struct Open<'a> {
 }
 
 impl Open<'_> {
+    /// A pipe or the like that was opened once more, by way of `/proc/PID/fd`: no file, and no name. Its path is
+    /// the root of a file system that nobody mounted.
+    #[inline(never)]
+    fn is_nameless(&self) -> bool {
+        let inode = self.file.and_then(|file| field::read::<Address>(file, &field::FILE_INODE));
+        inode.and_then(traits::is_kernels_own).unwrap_or_else(|why| {
+            miss::note(why);
+            false
+        })
+    }
+
     /// Both acts of one open; the stronger verdict is carried out, each that is hit is recorded.
     #[inline(always)]
     fn settle(&self, scratch: *mut Scratch, reads: &Mask, writes: &Mask) {
@@ -159,6 +173,7 @@ impl Open<'_> {
         let path_of = |file| path::of(place.buffer, field::within(file, &field::FILE_PATH));
         let start = self.file.and_then(path_of);
         match start {
+            Ok(start) if start == ROOT && self.is_nameless() => return,
             Ok(start) => {
                 classify::path(self.plan, place, start, Space::Absolute);
                 self.label(scratch);

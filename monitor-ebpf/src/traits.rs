@@ -35,8 +35,7 @@ fn add(traits: &mut u32, file: Address) -> Missed<()> {
     let inode: Address = field::read(file, &field::FILE_INODE)?;
     if field::read::<u32>(inode, &field::INODE_NLINK)? == 0 {
         *traits |= exec_flag::DELETED;
-        let file_system: Address = field::read(inode, &field::INODE_SB)?;
-        if field::read::<u64>(file_system, &field::SB_FLAGS)? & SB_KERNMOUNT != 0 {
+        if is_kernels_own(inode)? {
             *traits |= exec_flag::MEMFD;
         }
     }
@@ -51,6 +50,13 @@ fn add(traits: &mut u32, file: Address) -> Missed<()> {
         *traits |= exec_flag::WRITABLE;
     }
     Ok(())
+}
+
+/// Whether an inode lies on no file system that anybody mounted: pipes, sockets, memory files and the like.
+#[inline(always)]
+pub(crate) fn is_kernels_own(inode: Address) -> Missed<bool> {
+    let file_system: Address = field::read(inode, &field::INODE_SB)?;
+    Ok(field::read::<u64>(file_system, &field::SB_FLAGS)? & SB_KERNMOUNT != 0)
 }
 
 /// Whether somebody else than root may write a file or a directory, by its owner, its group and its mode.

@@ -28,6 +28,8 @@ mod learning;
 mod lineage;
 /// Addresses that may not be listened on.
 mod listen;
+/// What is opened and has no name.
+mod nameless;
 /// Agents inside agents.
 mod nested;
 /// Peers that may not be reached.

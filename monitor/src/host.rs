@@ -4,7 +4,8 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsStr,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,7 +17,7 @@ use crate::{
     agent::{Image, Process},
     alert::HostFacts,
     event::ProcessId,
-    rules::{SourceFile, Users, glob::Homes},
+    rules::{SourceFile, Users, glob::Homes, source::FILE_BYTES},
 };
 
 /// Rule files could not be read.
@@ -28,18 +29,39 @@ pub struct FileError {
     source: io::Error,
 }
 
-/// Reads rule files: each path is one, or a directory whose `*.yaml` files are, in the order of names.
+/// Bytes that all rule files together may have.
+const SET_BYTES: usize = 16 * FILE_BYTES;
+
+/// Reads rule files: each path is one, or a directory whose `*.yaml` files are, in the order of names. Of a
+/// file that is too large only so much is read as shows it.
 ///
 /// # Errors
 ///
-/// Where one of them cannot be read.
+/// Where one of them cannot be read, or all of them are too large together.
 pub fn rule_files(paths: &[PathBuf]) -> Result<Vec<SourceFile>, FileError> {
     let mut files = Vec::new();
+    let mut bytes = 0;
     for path in rule_paths(paths)? {
-        let text = fs::read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+        let failed = |source| FileError { path: path.clone(), source };
+        let text = beginning(&path).map_err(failed)?;
+        bytes += text.len();
+        if bytes > SET_BYTES {
+            let mib = SET_BYTES >> 20;
+            let message =
+                format!("up to this file, the rule files are larger than {mib} MiB together");
+            return Err(failed(io::Error::other(message)));
+        }
         files.push(SourceFile { name: path.display().to_string(), text });
     }
     Ok(files)
+}
+
+/// A rule file, or of one that is too large, or has no end, one byte more than it may have.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let most = u64::try_from(FILE_BYTES).map_or(u64::MAX, |most| most + 1);
+    fs::File::open(path)?.take(most).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// The paths of rule files, as [`rule_files`] takes them.

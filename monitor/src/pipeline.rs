@@ -160,7 +160,8 @@ impl Pipeline {
     /// that came are not known yet.
     #[must_use]
     pub fn missing(&self) -> u64 {
-        self.sequences.values().map(|(highest, came)| highest.saturating_sub(*came)).sum()
+        let missing = self.sequences.values().map(|(highest, came)| highest.saturating_sub(*came));
+        missing.fold(0, u64::saturating_add)
     }
 
     fn find(&mut self, event: Event, decision: Decision) -> Option<Finding> {
@@ -282,5 +283,30 @@ pub fn object(event: &Event) -> Object {
             Object::Peer { address: net.address, port: net.port, protocol: net.protocol }
         }
         What::Fork { .. } | What::Exit { .. } => Object::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use monitor_common::{
+        process::Exit,
+        record::{Header, Kind},
+    };
+    use zerocopy::IntoBytes as _;
+
+    use super::*;
+
+    #[test]
+    fn gaps_that_are_lies_are_counted_as_far_as_numbers_go() {
+        let mut pipeline = Pipeline::default();
+        for cpu in 0..2 {
+            let size = u32::try_from(size_of::<Header>() + size_of::<Exit>()).expect("small");
+            let kind = Kind::Exit as u32;
+            let head =
+                Header { kind, size, session: 7, cpu, sequence: u64::MAX, ..Header::default() };
+            let record = [head.as_bytes(), Exit::default().as_bytes()].concat();
+            assert!(pipeline.advance(&record).expect("a record").is_none());
+        }
+        assert_eq!(pipeline.missing(), u64::MAX);
     }
 }

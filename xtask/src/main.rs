@@ -10,6 +10,7 @@ mod build;
 mod checkout;
 mod ci;
 mod command;
+mod fuzz;
 mod launch;
 mod progress;
 mod setup;
@@ -90,6 +91,17 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Feed rule files, records or recordings that nobody wrote to the code that reads them.
+    #[command(after_help = "Examples:\n  cargo xtask fuzz rules\n  \
+                            cargo xtask fuzz record --seconds 3600")]
+    Fuzz {
+        /// What is fed: rules, record or recording.
+        #[arg(default_value = "rules")]
+        target: String,
+        /// For how long.
+        #[arg(long, default_value_t = 300)]
+        seconds: u32,
+    },
     /// All that must hold before a merge: format, clippy, tests, tidy, dependencies.
     #[command(after_help = "Examples:\n  cargo xtask ci\n  cargo xtask ci --no-live")]
     Ci {
@@ -125,6 +137,7 @@ fn obey(chore: Chore) -> anyhow::Result<ExitCode> {
             arguments.extend(flat.then(|| "--flat".into()));
             launch::bench(&checkout, &arguments)
         }
+        Chore::Fuzz { target, seconds } => fuzz::run(&checkout, &target, seconds),
         Chore::Ci { no_live } => ci::run(&checkout, no_live),
         Chore::Tidy => tidy::run(&checkout),
     }

@@ -217,13 +217,18 @@ fn say(text: &str) -> ExitCode {
     }
 }
 
+/// Says on standard error. Whoever reads it may have gone: the exit code says it all the same.
+fn tell(text: &str) {
+    let _gone = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("driftwatch: {error}");
+    tell(&format!("driftwatch: {error}"));
     ExitCode::from(code)
 }
 
 fn show(problems: &Problems) -> ExitCode {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    eprintln!("{}", problems.render(colour).trim_end());
+    tell(problems.render(colour).trim_end());
     ExitCode::from(PROBLEM)
 }

@@ -66,7 +66,7 @@ pub(super) fn check(arguments: &CheckArguments) -> ExitCode {
         Err(code) => return code,
     };
     for note in &rules.notes {
-        eprintln!("note: {}\n  --> {}\n", note.message, note.place);
+        super::tell(&format!("note: {}\n  --> {}\n", note.message, note.place));
     }
     if let Err(code) = compiled(&rules) {
         return code;
@@ -89,7 +89,7 @@ fn compiled(rules: &RuleSet) -> Result<KernelPlan, ExitCode> {
         watch: false,
     };
     compile(&within(rules, Moment::now()).rules, &ground).map_err(|errors| {
-        eprintln!("{}", compile_errors(&errors));
+        super::tell(&compile_errors(&errors));
         ExitCode::from(PROBLEM)
     })
 }

@@ -2,7 +2,10 @@
 //!
 //! Part of [`super::resolve`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use monitor_common::plan::CLAUSES;
 
@@ -20,6 +23,12 @@ use super::{
 
 /// Agents and groups that a set may have.
 const NAMES: usize = 1024;
+
+/// Signs that all agents together may have, braces written out. The kernel half has room for fewer.
+const SIGNS: usize = 8192;
+
+/// Lines that may be combined with `all:`. There are as many kinds of signs, and some to spare.
+const LINES: usize = 32;
 
 /// The agents of a set.
 #[derive(Debug, Default)]
@@ -43,6 +52,8 @@ struct Context<'a> {
     lists: &'a Lists<'a>,
     users: &'a Users,
     sources: &'a Sources,
+    /// How many signs there are so far.
+    signs: Cell<usize>,
 }
 
 /// Resolves the agents of all files.
@@ -54,7 +65,7 @@ pub(super) fn agents<'a>(
     found: &mut Found,
 ) -> Agents<'a> {
     let by_name = by_name(files, found);
-    let context = Context { lists, users, sources };
+    let context = Context { lists, users, sources, signs: Cell::new(0) };
     let mut agents = Agents::default();
     let defined = files.iter().flat_map(|file| &file.agents);
     let first = |agent: &&Agent| {
@@ -63,10 +74,9 @@ pub(super) fn agents<'a>(
     for agent in defined.filter(first).filter(|agent| !is_group(agent)) {
         agents.members.insert(&agent.name.is, Members::One(agents.all.len()));
         let made = context.agent(agent, found);
-        for sign in made.clauses.iter().flatten() {
-            let note = note(sign, &made, users);
-            agents.notes.extend(note.filter(|note| !agents.notes.contains(note)));
-        }
+        let strangers: BTreeSet<&str> =
+            made.clauses.iter().flatten().filter_map(stranger).collect();
+        agents.notes.extend(strangers.into_iter().map(|user| note(user, &made, users)));
         agents.all.push(made);
     }
     agents.add_groups(&by_name, found);
@@ -165,7 +175,8 @@ impl Context<'_> {
                     found.add(problem.help(help));
                 }
                 line => match self.signs(line, found) {
-                    Ok(signs) => alternatives.push(signs),
+                    Ok(signs) if self.fit(signs.len(), agent, found) => alternatives.push(signs),
+                    Ok(_) => break,
                     Err(problem) => found.add(problem),
                 },
             }
@@ -177,6 +188,19 @@ impl Context<'_> {
         };
         let place = self.sources.place(agent.name.span);
         model::Agent { name: agent.name.is.clone(), clauses, launched_as, place }
+    }
+
+    /// Counts signs, and whether they are not too many.
+    fn fit(&self, more: usize, agent: &Agent, found: &mut Found) -> bool {
+        let signs = self.signs.get().saturating_add(more);
+        self.signs.set(signs);
+        if signs > SIGNS {
+            let message = format!("the agents have more than {SIGNS} signs together");
+            let problem = Problem::new(agent.name.span, message, "by here, braces written out");
+            found
+                .add(problem.help("use `*` in place of braces, and a group in place of its users"));
+        }
+        signs <= SIGNS
     }
 
     /// The signs of one line, of which one is enough.
@@ -284,13 +308,16 @@ fn text_glob(text: &At<String>, pattern: &str) -> Result<TextGlob, Problem> {
     })
 }
 
-fn note(sign: &Sign, agent: &model::Agent, users: &Users) -> Option<Note> {
-    let Sign::Stranger(user) = sign else { return None };
+fn stranger(sign: &Sign) -> Option<&str> {
+    if let Sign::Stranger(user) = sign { Some(user) } else { None }
+}
+
+fn note(user: &str, agent: &model::Agent, users: &Users) -> Note {
     let meant = nearest(user, users.names()).map(|name| format!(" (did you mean `{name}`?)"));
     let meant = meant.unwrap_or_default();
     let message =
         format!("this host has no user {}{meant}: nobody is recognised by it", quote(user));
-    Some(Note { place: agent.place.clone(), message })
+    Note { place: agent.place.clone(), message }
 }
 
 /// How an agent is launched is not a sign that the kernel could see together with others.
@@ -365,6 +392,12 @@ fn unknown<'a>(name: &At<String>, known: impl Iterator<Item = &'a str>, found: &
 
 /// `all:` with lines that have alternatives: a clause for every choice.
 fn product(alternatives: &[Vec<Sign>], agent: &Agent, found: &mut Found) -> Vec<Vec<Sign>> {
+    if alternatives.len() > LINES {
+        let message = format!("agent {} has too many lines", quote(&agent.name.is));
+        let label = format!("more than {LINES} under `all:`");
+        found.add(Problem::new(agent.name.span, message, label).help("leave some of them out"));
+        return Vec::new();
+    }
     let mut clauses = vec![Vec::new()];
     for signs in alternatives {
         if clauses.len().saturating_mul(signs.len()) > CLAUSES {

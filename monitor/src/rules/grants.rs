@@ -54,7 +54,8 @@ impl<'a> Resolver<'a, '_> {
             let problem = Problem::new(grant.rule.span, message, "sequences have no exceptions");
             self.found.add(problem.help("grant the step that a rule of its own forbids"));
         }
-        if let Some(&other) = agents.iter().find(|agent| !rule.agents.contains(agent)) {
+        if let Some(&other) = agents.iter().find(|agent| rule.agents.binary_search(agent).is_err())
+        {
             let name = self.agents.all[other].name.clone();
             let message = format!("rule {} does not hold for {}", quote(&rule.id), quote(&name));
             let at =

@@ -3,7 +3,10 @@
 //! Part of [`super::resolve`]. A list has no kind of its own: what its items must be is said by the
 //! rule that uses it. An item remembers the list it is written in.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet, HashSet},
+};
 
 use super::{
     cycle::{Mentions, cycles},
@@ -19,6 +22,9 @@ use super::{
 
 /// Items that all rules together may have, when the lists are written out.
 const ITEMS: usize = 1_000_000;
+/// Bytes of memory that all their paths together may take, braces written out. One text of some hundred bytes
+/// may stand for 1,024 paths of as many.
+const BYTES: usize = 128 << 20;
 
 /// What a path is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +46,8 @@ pub(super) struct Lists<'a> {
     by_name: BTreeMap<&'a str, &'a List>,
     used: BTreeSet<&'a str>,
     items: usize,
+    /// What the paths take that were read so far.
+    bytes: Cell<usize>,
 }
 
 /// An item that is not a list.
@@ -73,7 +81,7 @@ impl<'a> Lists<'a> {
                 by_name.insert(&list.name.is, list);
             }
         }
-        let lists = Self { sources, by_name, used: BTreeSet::new(), items: 0 };
+        let lists = Self { sources, by_name, used: BTreeSet::new(), items: 0, bytes: Cell::new(0) };
         lists.check_mentions(found);
         lists
     }
@@ -228,11 +236,20 @@ impl<'a> Lists<'a> {
             let problem = Problem::new(text.span, "a cgroup is not below a home directory", "here");
             return Err(problem.help("write it from the root of the hierarchy, `/user.slice/**`"));
         }
-        Glob::parse(&format!("{lead}{}", text.is)).map_err(|error| {
+        if self.bytes.get() > BYTES {
+            let message =
+                "the paths of all files, with braces written out, are too many or too long";
+            let label = format!("by here they take more than {} MiB", BYTES >> 20);
+            return Err(Problem::new(text.span, message, label).help("use `*` in place of braces"));
+        }
+        let globs = Glob::parse(&format!("{lead}{}", text.is)).map_err(|error| {
             let offset = error.offset.saturating_sub(lead.len());
             let message = format!("{} is not a path", quote(&text.is));
             Problem::new(self.within(text, offset), message, error.message).help(error.help)
-        })
+        })?;
+        let weight: usize = globs.iter().map(|glob| glob.weight() + text.is.len()).sum();
+        self.bytes.set(self.bytes.get().saturating_add(weight));
+        Ok(globs)
     }
 
     /// The place of a byte of a text: the file may spell the text with escapes, then it is all of it.

@@ -15,6 +15,8 @@ use super::{
 
 /// Problems that are shown in full. The others are counted.
 const SHOWN: usize = 100;
+/// Problems that are kept. What a machine wrote may have a million, and nobody reads them.
+const KEPT: usize = 10_000;
 /// Characters of a text that are repeated in a message.
 const QUOTED: usize = 80;
 
@@ -64,6 +66,8 @@ impl Problem {
 pub(super) struct Found {
     problems: Vec<Problem>,
     seen: HashSet<(Span, String)>,
+    /// Problems that were counted and not kept.
+    more: usize,
     /// A file could not be read as a whole: names that seem unknown may be in it.
     pub(super) torn: bool,
     /// Names that may be meant besides those in the files.
@@ -73,7 +77,9 @@ pub(super) struct Found {
 impl Found {
     /// Takes a problem in, unless it is known: a list may be used by several rules.
     pub(super) fn add(&mut self, problem: Problem) {
-        if self.seen.insert((problem.span, problem.message.clone())) {
+        if self.problems.len() == KEPT {
+            self.more += 1;
+        } else if self.seen.insert((problem.span, problem.message.clone())) {
             self.problems.push(problem);
         }
     }
@@ -92,14 +98,18 @@ impl Found {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.problems.len()
+        self.problems.len() + self.more
     }
 
     /// All of them, or `good` if there are none. `files` is how many there are of those who are to hear of it.
     pub(super) fn or<T>(self, good: T, sources: Sources, files: usize) -> Result<T, Problems> {
         let mut problems = self.problems;
         problems.sort_by_key(|problem| problem.span);
-        if problems.is_empty() { Ok(good) } else { Err(Problems { sources, files, problems }) }
+        if problems.is_empty() {
+            Ok(good)
+        } else {
+            Err(Problems { sources, files, problems, more: self.more })
+        }
     }
 }
 
@@ -109,6 +119,7 @@ pub struct Problems {
     sources: Sources,
     files: usize,
     problems: Vec<Problem>,
+    more: usize,
 }
 
 impl Problems {
@@ -116,10 +127,10 @@ impl Problems {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always at least one")]
     pub fn len(&self) -> usize {
-        self.problems.len()
+        self.problems.len() + self.more
     }
 
-    /// Each of them with its place, by file and line.
+    /// Each of them with its place, by file and line; of a flood the first ten thousand that were found.
     pub fn iter(&self) -> impl Iterator<Item = (Place, &Problem)> {
         self.problems.iter().map(|problem| (self.sources.place(problem.span), problem))
     }
@@ -139,7 +150,7 @@ impl Problems {
             text += &self.block(problem, &renderer);
             text += "\n\n";
         }
-        let hidden = self.problems.len().saturating_sub(SHOWN);
+        let hidden = self.len().saturating_sub(SHOWN);
         if hidden > 0 {
             text += &format!("{hidden} more are not shown.\n\n");
         }
@@ -147,7 +158,7 @@ impl Problems {
     }
 
     fn footer(&self, outcome: &str) -> String {
-        let (files, problems) = (self.files, self.problems.len());
+        let (files, problems) = (self.files, self.len());
         let (file_s, problem_s) = (plural(files), plural(problems));
         format!("{files} file{file_s}, {problems} problem{problem_s}. {outcome}")
     }

@@ -107,6 +107,16 @@ impl Glob {
             .is_some_and(|rest| components(&self.parts, rest))
     }
 
+    /// About how many bytes of memory its parts take.
+    pub(in crate::rules) fn weight(&self) -> usize {
+        let weight = |part: &Part| match part {
+            Part::Depth => 0,
+            Part::Literal(bytes) => bytes.len(),
+            Part::Pattern(units) => units.len() * size_of::<Unit>(),
+        };
+        self.parts.iter().map(|part| size_of::<Part>() + weight(part)).sum()
+    }
+
     /// Where the first part begins.
     pub(in crate::rules) const fn anchor(&self) -> Anchor {
         self.anchor

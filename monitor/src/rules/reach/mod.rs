@@ -205,7 +205,7 @@ fn keep<T>(
 /// A rule for each set of its agents that was granted the same: the hooks know no exception for some agents.
 fn by_grants(rule: Rule) -> Vec<Rule> {
     let granted = |exception: &Exception, agent: AgentIndex| {
-        exception.grant.as_ref().is_none_or(|grant| grant.agents.contains(&agent))
+        exception.grant.as_ref().is_none_or(|grant| grant.agents.binary_search(&agent).is_ok())
     };
     let mut groups: BTreeMap<Vec<bool>, Vec<AgentIndex>> = BTreeMap::new();
     for &agent in &rule.agents {

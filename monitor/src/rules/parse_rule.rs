@@ -321,7 +321,7 @@ impl Reader<'_> {
 
     fn tags(&mut self, node: Node) -> Vec<(String, Vec<String>)> {
         let Some(fields) = self.map(node, "`tags`") else { return Vec::new() };
-        let mut tags = Vec::new();
+        let mut tags: Vec<(String, Vec<String>)> = Vec::new();
         for field in fields {
             let key = At { is: field.key.is.clone(), span: field.key.span };
             let Some(ids) = self.texts(field) else { continue };
@@ -332,6 +332,8 @@ impl Reader<'_> {
             }
             tags.push((key.is, ids.into_iter().map(|id| id.is).collect()));
         }
+        // Order has no meaning, and shows nowhere.
+        tags.sort_by_key(|(name, _)| vocabulary::rank(name));
         tags
     }
 }

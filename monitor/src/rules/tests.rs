@@ -278,6 +278,15 @@ fn colour_is_asked_for_and_nothing_steers_the_terminal() {
 }
 
 #[test]
+fn the_order_of_tags_has_no_meaning() {
+    let tags = "action: deny, tags: { nist: [MAP], owasp: [ASI03], attack: [T1552] }";
+    let rules =
+        good(&format!("{AGENTS}rules:\n{}", rule("r", "one", "read: { never: [/x] }", tags)));
+    let names: Vec<_> = rules.rules[0].tags.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["attack", "owasp", "nist"]);
+}
+
+#[test]
 fn a_list_is_what_the_rule_makes_of_it() {
     let lists = "lists:\n  hosts: [192.0.2.0/24, \"2001:db8::1\"]\n";
     let rule = rule("r", "one", "connect: { only: [\"@hosts:443/udp\"] }", "action: deny");

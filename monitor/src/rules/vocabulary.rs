@@ -49,6 +49,12 @@ const VOCABULARIES: [Vocabulary; 5] = [
     },
 ];
 
+/// The place of a vocabulary among them; after all of them, of one that is unknown.
+pub(super) fn rank(name: &str) -> usize {
+    let place = VOCABULARIES.iter().position(|vocabulary| vocabulary.name == name);
+    place.unwrap_or(VOCABULARIES.len())
+}
+
 /// Whether `id` has the shape of an id of the vocabulary `name`.
 pub(super) fn check(name: &At<String>, id: &At<String>) -> Result<(), Problem> {
     let Some(vocabulary) = VOCABULARIES.iter().find(|vocabulary| vocabulary.name == name.is) else {

@@ -253,7 +253,7 @@ fn flat_entry(entry: &Entry, place: &Place) -> Option<String> {
     };
     Some(match entry.key.as_ref().map(|key| &key.kind) {
         Some(Kind::Scalar(key)) => {
-            format!("{}: {value}", scalar::on_one_line(key, true)).trim_end().to_owned()
+            format!("{}: {value}", scalar::on_one_line(key, true)).trim_end_matches(' ').to_owned()
         }
         _ => value,
     })

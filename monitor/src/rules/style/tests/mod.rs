@@ -191,6 +191,14 @@ fn comments_stay_in_their_order() {
 }
 
 #[test]
+fn spaces_of_unicode_are_letters() {
+    let text = "version: 1\nagents:\n  a:\n    any:\n      - container: { image: x:\u{2028} }\n";
+    let once = formatted(text);
+    assert!(once.contains("{ image: x:\u{2028} }"), "{once}");
+    assert_eq!(formatted(&once), once);
+}
+
+#[test]
 fn samples_are_in_the_style() {
     for sample in samples::ALL {
         assert_eq!(formatted(sample), sample);

@@ -200,7 +200,7 @@ impl Daemon {
 
     fn status(&self) -> Value {
         let Watcher { kernel, pipeline, serial, shortfalls, .. } = &self.watcher;
-        let counters = match kernel.counters.read() {
+        let counters = match kernel.counted() {
             Ok(counters) => {
                 counters.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect()
             }

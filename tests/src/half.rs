@@ -115,7 +115,7 @@ impl Half {
 
     /// One of the counters.
     pub fn counter(&self, name: &str) -> anyhow::Result<u64> {
-        let counters = self.kernel.counters.read()?;
+        let counters = self.kernel.counted()?;
         let found = counters.into_iter().find(|(known, _)| *known == name);
         Ok(found.with_context(|| format!("no counter {name}"))?.1)
     }

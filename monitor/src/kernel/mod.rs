@@ -9,6 +9,7 @@ pub mod judge;
 pub mod maps;
 pub mod offsets;
 pub mod ring;
+mod skips;
 pub mod storage;
 
 use std::{io, path::PathBuf};
@@ -98,6 +99,9 @@ pub enum KernelError {
     /// The hooks do not log.
     #[error("the log of the hooks cannot be read: {0}")]
     HookLog(#[source] aya_log::Error),
+    /// It is not known how often a hook was left out.
+    #[error("what the kernel tells of its programs cannot be read: {0}")]
+    Skips(#[source] io::Error),
     /// The rings cannot be waited for.
     #[error("the rings cannot be waited for: {0}")]
     Rings(#[source] io::Error),
@@ -123,8 +127,7 @@ pub struct Kernel {
     pub plans: PlanMaps,
     /// Tags of tasks.
     pub tags: Tags,
-    /// What the hooks counted.
-    pub counters: Counters,
+    counters: Counters,
     judge: JudgeMaps,
     ebpf: Ebpf,
 }
@@ -182,6 +185,17 @@ impl Kernel {
     /// Where the program that answers is missing.
     pub fn judge(&mut self) -> Result<Judge<'_>, KernelError> {
         Ok(Judge::new(attach::asked(&self.ebpf)?, &mut self.judge))
+    }
+
+    /// Every counter by its name: what the hooks counted, and how often the kernel left one out.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not give them.
+    pub fn counted(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
+        let mut counted = self.counters.read()?;
+        counted.push(("hooks_skipped", skips::read(&self.ebpf).map_err(KernelError::Skips)?));
+        Ok(counted)
     }
 
     /// The rings, once.

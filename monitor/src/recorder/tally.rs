@@ -47,8 +47,14 @@ impl fmt::Display for Tally {
 }
 
 /// Counters that mean that acts are missing from the recording.
-const LOST: [&str; 5] =
-    ["activity_lost", "lifecycle_lost", "tag_not_inherited", "tag_not_set", "no_plan"];
+const LOST: [&str; 6] = [
+    "activity_lost",
+    "lifecycle_lost",
+    "tag_not_inherited",
+    "tag_not_set",
+    "no_plan",
+    "hooks_skipped",
+];
 /// Counters of what went well.
 const FINE: [&str; 4] =
     ["lifecycle_seen", "lifecycle_submitted", "activity_seen", "activity_submitted"];
@@ -66,7 +72,7 @@ impl Losses {
     /// What the kernel half counted, and what is missing between the records that came.
     pub(super) fn of(watcher: &Watcher) -> Result<Self, WatchError> {
         let mut losses = Self::default();
-        for (name, count) in watcher.kernel.counters.read()? {
+        for (name, count) in watcher.kernel.counted()? {
             losses.add(name, count);
         }
         let pipeline = &watcher.pipeline;

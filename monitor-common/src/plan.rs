@@ -90,6 +90,9 @@ pub struct Bits {
 pub struct Header {
     /// Rules that are hit by what is not in their list.
     pub only: [u64; RULE_WORDS],
+    /// Rules that hold only where the peer's name is known: by its address alone nobody can say whether they
+    /// are hit.
+    pub named: [u64; RULE_WORDS],
     /// Aux sets that are objects of exceptions.
     pub exceptions: [u64; AUX_WORDS],
     /// Aux sets that are signs of agents.
@@ -135,6 +138,14 @@ pub mod header_flag {
     pub const WATCH: u32 = 1024;
     /// Some files are known by their inode.
     pub const LABELS: u32 = 2048;
+    /// Hosts of the [`super::Space::Host`] space have a protocol and a port.
+    pub const HOST_PROTOCOL_PORT: u32 = 1 << 16;
+    /// Hosts have a protocol and any port.
+    pub const HOST_PROTOCOL: u32 = 1 << 17;
+    /// Hosts have a port of any protocol.
+    pub const HOST_PORT: u32 = 1 << 18;
+    /// Hosts have neither.
+    pub const HOST: u32 = 1 << 19;
 }
 
 /// What a literal is compared with. The number is part of the hash: spaces never meet.
@@ -151,6 +162,10 @@ pub enum Space {
     Suffix = 4,
     /// The path of a cgroup, from the root of the hierarchy: `/system.slice/a.service`.
     Cgroup = 5,
+    /// The name of a host from its last byte to its first, then [`HOST_SUFFIX`] bytes: the protocol, 0 for any,
+    /// and the port, high byte first, 0 for any. What is below a name ends with a dot and the name
+    /// (`*.example.com`); what is below the empty one is everything (`*`).
+    Host = 6,
 }
 
 /// First byte that an automaton is fed, so that one automaton serves several spaces.
@@ -162,10 +177,13 @@ impl Space {
             Self::Absolute => Some(b'/'),
             Self::Home => Some(b'~'),
             Self::Cgroup => Some(b'@'),
-            Self::Name | Self::Suffix => None,
+            Self::Name | Self::Suffix | Self::Host => None,
         }
     }
 }
+
+/// Bytes of a literal of [`Space::Host`] behind the name.
+pub const HOST_SUFFIX: u32 = 3;
 
 /// Key of the literal map.
 #[derive(

@@ -15,25 +15,25 @@ pub const ROOM: usize = 4096;
 pub struct Question {
     /// Whose rules hold, as in [`crate::tag::Tag`].
     pub agents: [u32; LIMITS],
-    /// Of a peer: its address, as in [`crate::net::Net`].
+    /// Of a [`PEER`]: its address, as in [`crate::net::Net`].
     pub address: [u8; 16],
     /// The bank of the plan that is asked, in force or not.
     pub bank: u32,
     /// An [`crate::Act`].
     pub act: u32,
-    /// [`UNKNOWN`], [`PATH`] or [`PEER`].
+    /// [`UNKNOWN`], [`PATH`], [`PEER`] or [`HOST`].
     pub object: u32,
-    /// Of a peer: `IPPROTO_*`.
+    /// Of a peer or host: `IPPROTO_*`.
     pub protocol: u32,
-    /// Bytes of the path.
+    /// Bytes of the path or name.
     pub path_len: u32,
     /// Bytes of the path of the executable that acts, 0 where it is not known.
     pub exe_len: u32,
-    /// Of a peer: its port, in host order.
+    /// Of a peer or host: its port, in host order.
     pub port: u32,
     /// Of a program start: the [`crate::process::exec_flag::TRAITS`] of the program.
     pub traits: u32,
-    /// The path.
+    /// The path; of a [`HOST`] its name, in lower case and without a dot at the end.
     pub path: [u8; ROOM],
     /// The path of the executable that acts.
     pub exe: [u8; ROOM],
@@ -45,6 +45,9 @@ pub const UNKNOWN: u32 = 0;
 pub const PATH: u32 = 1;
 /// [`Question::object`]: a peer.
 pub const PEER: u32 = 2;
+
+/// [`Question::object`]: a peer by its name.
+pub const HOST: u32 = 3;
 
 /// What the program that answers returns: the answer is in its map.
 pub const ANSWERED: u32 = 0;

@@ -68,8 +68,8 @@ pub(crate) fn plan_in(bank: u32) -> Missed<Plan> {
 /// stack and none in a map: here the state after a byte is no new state to it.
 #[repr(C)]
 pub(crate) struct Scan {
-    /// Hash from the first byte on.
-    whole: u64,
+    /// Hash from the first byte on; of the name of a host from the last one on.
+    pub(crate) whole: u64,
     /// Hash from the home directory on, while there is one.
     rest: u64,
     /// Hash of the last component.
@@ -260,7 +260,7 @@ fn literal(reader: &Reader, hash: u64, from: u32, to: u32) -> Option<Literal> {
 
 /// Adds the bits of a class.
 #[inline(never)]
-fn add(bank: u32, class: u32, bits: *mut Bits) {
+pub(crate) fn add(bank: u32, class: u32, bits: *mut Bits) {
     if class == 0 {
         return;
     }

@@ -11,13 +11,14 @@ use monitor_common::{
     Act,
     counter::Miss,
     plan::{Bits, Mask, Space},
-    question::{ANSWERED, PATH, PEER, Question, UNANSWERED},
+    question::{ANSWERED, HOST, PATH, PEER, Question, UNANSWERED},
     record::Decision,
     tag::Tag,
 };
 
 use crate::{
     classify::{self, Plan},
+    host::{self, Host},
     maps,
     miss::Missed,
     net,
@@ -42,7 +43,8 @@ fn answer() -> Missed<()> {
     let plan = classify::plan_in(question.bank)?;
     let tag = Tag { agents: question.agents, ..Tag::default() };
     let act = Act::try_from(question.act).map_err(|_| Miss::ObjectUnreadable)?;
-    let holding = verdict::holding(&plan, &tag, act);
+    let mut holding = verdict::holding(&plan, &tag, act);
+    verdict::by_address(&plan, &mut holding, u64::from(question.object == HOST));
     let scratch = scratch::claim()?;
     let decision = decide(&plan, &holding, scratch, question);
     scratch::release(scratch);
@@ -72,6 +74,15 @@ fn decide(
             unsafe { *place.bits = Bits::default() };
             classify::path(plan, place, start, Space::Absolute);
             classify::traits(plan, place.bits, question.traits);
+            verdict::of(plan, holding, scratch, exe)
+        }
+        HOST => {
+            let place = scratch::object(scratch);
+            let start = put(place.buffer, (&raw const question.path).cast(), question.path_len)?;
+            // SAFETY: a claimed slot.
+            unsafe { *place.bits = Bits::default() };
+            let protocol = net::carrier(question.protocol);
+            host::host(plan, &place, &Host { start, port: question.port as u16, protocol });
             verdict::of(plan, holding, scratch, exe)
         }
         PEER => {

@@ -157,7 +157,8 @@ fn settle(peer: &Peer, call: Call) -> i32 {
         miss::note(Miss::NoPlan);
         return PASS;
     };
-    let holding = verdict::holding(&plan, &tag, call.act());
+    let mut holding = verdict::holding(&plan, &tag, call.act());
+    verdict::by_address(&plan, &mut holding, 0);
     if verdict::any(&holding) | plan.watches() == 0 {
         return PASS;
     }
@@ -179,6 +180,12 @@ fn settle(peer: &Peer, call: Call) -> i32 {
     if verdict::refuses(&decision) { REFUSE } else { PASS }
 }
 
+/// The protocol as rules have it.
+#[inline(always)]
+pub(crate) const fn carrier(protocol: u32) -> u8 {
+    if protocol == MPTCP { TCP } else { protocol as u8 }
+}
+
 /// What the rules say of a peer.
 #[inline(always)]
 pub(crate) fn judge(
@@ -193,8 +200,7 @@ pub(crate) fn judge(
         (*scratch).bits = Bits::default();
         &raw mut (*scratch).bits
     };
-    let carrier = if peer.protocol == MPTCP { TCP } else { peer.protocol as u8 };
-    classify::peer(plan, bits, &peer.address, peer.port, carrier);
+    classify::peer(plan, bits, &peer.address, peer.port, carrier(peer.protocol));
     verdict::of(plan, holding, scratch, exe)
 }
 

@@ -48,6 +48,15 @@ pub(crate) fn holding(plan: &Plan, tag: &Tag, act: Act) -> Mask {
     holding
 }
 
+/// Of the rules that hold, those that can be judged by an address alone; with `named` 1, all of them. Without a
+/// branch: the verifier would follow both ways.
+#[inline(always)]
+pub(crate) fn by_address(plan: &Plan, holding: &mut Mask, named: u64) {
+    for word in 0..RULE_WORDS {
+        holding.rules[word] &= !(plan.header.named[word] & named.wrapping_sub(1));
+    }
+}
+
 /// 0 where no rule holds at all: then the object need not be looked at.
 #[inline(always)]
 pub(crate) fn any(holding: &Mask) -> u64 {

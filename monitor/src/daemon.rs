@@ -213,7 +213,7 @@ impl Daemon {
             "schema": "driftwatch.status/v1",
             "rules": {
                 "plan": serial,
-                "rules": in_force.map(|rules| rules.rules.rules.len()),
+                "rules": in_force.map(|rules| rules.enforced()),
                 "agents": in_force.map(|rules| rules.rules.agents.len()),
                 "refused_reloads": self.refused_reloads,
                 "not_enforced": shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),

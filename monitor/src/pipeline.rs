@@ -14,9 +14,10 @@ use crate::{
     agent::{Agents, Process},
     event::{Decision, DecodeError, Event, ProcessId, What, decode, shown},
     rules::{
-        evaluate::{Attempt, Tier, evaluate, explain_match},
+        evaluate::{Attempt, Tier, explain_match},
         glob::Homes,
         model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet, Traits},
+        reach::{evaluate_here, needs_name},
     },
 };
 
@@ -25,7 +26,7 @@ use crate::{
 pub struct InForce {
     /// The serial of its plan.
     pub serial: u32,
-    /// The rules.
+    /// The rules of the plan.
     pub rules: RuleSet,
     /// The rule behind each number of the plan.
     pub order: Vec<RuleIndex>,
@@ -39,6 +40,14 @@ pub struct InForce {
     pub now: Moment,
     /// The names of the files that are known by their inode, by `s_dev` and number.
     pub labels: BTreeMap<(u32, u64), Vec<u8>>,
+}
+
+impl InForce {
+    /// How many rules the hooks enforce: those that need a name are in the plan, and wait.
+    #[must_use]
+    pub fn enforced(&self) -> usize {
+        self.rules.rules.iter().filter(|rule| !needs_name(rule)).count()
+    }
 }
 
 /// Plans whose records may still be on their way.
@@ -220,7 +229,7 @@ fn disagrees(
     decision: Decision,
     rule: Option<RuleIndex>,
 ) -> bool {
-    let ruling = evaluate(&in_force.rules, &in_force.tier, &in_force.homes, attempt);
+    let ruling = evaluate_here(&in_force.rules, &in_force.tier, &in_force.homes, attempt);
     match decision.by_label {
         // It knows no inodes: of what it finds by the name, nothing may be stronger.
         true => place(in_force, ruling.rule) < place(in_force, rule),

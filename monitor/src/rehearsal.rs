@@ -13,9 +13,10 @@ use crate::{
     },
     pipeline::InForce,
     rules::{
-        evaluate::{Attempt, evaluate},
+        evaluate::Attempt,
         model::{Example, Place, RuleSet},
         plan::KernelPlan,
+        reach::evaluate_here,
     },
 };
 
@@ -81,7 +82,7 @@ fn compare(
         traits: example.traits,
         ..Attempt::new(&acting, example.act, &example.object, rules.now)
     };
-    let meant = evaluate(&rules.rules, &rules.tier, &rules.homes, &attempt);
+    let meant = evaluate_here(&rules.rules, &rules.tier, &rules.homes, &attempt);
     let agents = [rules.agent_numbers[example.agent]];
     let (act, traits) = (example.act, example.traits);
     let said = judge.ask(&Question { bank, agents: &agents, act, subject, exe, traits })?;

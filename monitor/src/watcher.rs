@@ -301,10 +301,10 @@ impl Watcher {
     /// How things stand, on one line.
     pub(crate) fn summary(&self) -> String {
         let Some(in_force) = self.pipeline.in_force() else { return "no rules".to_owned() };
-        let RuleSet { rules, agents, files, .. } = &in_force.rules;
+        let RuleSet { agents, files, .. } = &in_force.rules;
         format!(
             "{} for {} from {}, plan {}, tier {}, {}",
-            count(rules.len(), "rule"),
+            count(in_force.enforced(), "rule"),
             count(agents.len(), "agent"),
             count(*files, "file"),
             in_force.serial,

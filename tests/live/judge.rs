@@ -26,6 +26,11 @@ const RULES: &str = "
     agents: [test-agent]
     connect: { never: [10.0.0.0/8] }
     action: deny
+  - id: known-hosts
+    title: Agent connected to a host nobody knows
+    agents: [test-agent]
+    connect: { only: ['*.example.org:443', example.com] }
+    action: deny
 
 tests:
   - name: a key
@@ -40,11 +45,22 @@ tests:
     agent: test-agent
     connect: 10.1.2.3:80
     expect: deny
+  - name: a host that is known
+    agent: test-agent
+    connect: a.example.org:443
+    expect: allow
+  - name: one that nobody knows
+    agent: test-agent
+    connect: example.org:443
+    expect: deny
 ";
 
 fn ask(half: &mut Half, subject: Subject<'_>) -> anyhow::Result<(Option<u32>, Verdict)> {
     let bank = half.kernel.plans.active()?;
-    let act = if matches!(subject, Subject::Peer { .. }) { Act::Connect } else { Act::Read };
+    let act = match subject {
+        Subject::Peer { .. } | Subject::Host { .. } => Act::Connect,
+        Subject::Path(_) | Subject::Unknown => Act::Read,
+    };
     let question = Question { bank, agents: &[1], act, subject, exe: None, traits: Traits::NONE };
     let decision = half.kernel.judge()?.ask(&question)?;
     Ok((decision.rule, decision.done))
@@ -80,7 +96,7 @@ fn a_plan_that_answers_wrongly_is_refused_and_the_one_before_stays() -> anyhow::
     let said = refused.to_string();
     let test = "of the test `a key` the rules say kill by `keys-are-shut`, and the kernel half would do allow";
     ensure!(said.contains(test), "{said}");
-    ensure!(said.contains("rules.yaml:23:11") && said.contains("help: "), "{said}");
+    ensure!(said.contains("rules.yaml:28:11") && said.contains("help: "), "{said}");
     ensure!(half.kernel.plans.active()? == before, "the bank was switched");
     ensure!(ask(&mut half, key)? == (Some(0), Verdict::Kill), "the plan before does not answer");
 
@@ -101,6 +117,7 @@ fn questions_of_every_kind_are_answered() -> anyhow::Result<()> {
     let peer = |address: &str| -> anyhow::Result<Subject<'static>> {
         Ok(Subject::Peer { address: address.parse()?, port: 80, protocol: 6 })
     };
+    let host = |name| Subject::Host { name, port: 443, protocol: 6 };
     let longest = [b"/".to_vec(), b"x".repeat(4088), b"/y.pem".to_vec()].concat();
     same("bytes", longest.len(), 4095)?;
     for (subject, answer) in [
@@ -111,11 +128,18 @@ fn questions_of_every_kind_are_answered() -> anyhow::Result<()> {
         (Subject::Unknown, (Some(0), Verdict::Kill)),
         (peer("::ffff:10.0.0.1")?, (Some(1), Verdict::Deny)),
         (peer("::10.0.0.1")?, (None, Verdict::Allow)),
+        (host(b"a.example.org"), (None, Verdict::Allow)),
+        (host(b"example.org"), (Some(2), Verdict::Deny)),
+        (host(b"notexample.org"), (Some(2), Verdict::Deny)),
+        (host(b"example.com"), (None, Verdict::Allow)),
+        (host(b"example.com."), (Some(2), Verdict::Deny)),
+        (host(&longest), (Some(2), Verdict::Deny)),
     ] {
         let said = ask(&mut half, subject)?;
         ensure!(said == answer, "{subject:?}: {said:?}, must be {answer:?}");
     }
     ensure!(ask(&mut half, Subject::Path(b"")).is_err(), "an empty path");
+    ensure!(ask(&mut half, host(b"")).is_err(), "an empty name");
     ensure!(ask(&mut half, Subject::Path(&[b'x'; 4096])).is_err(), "a path too long");
     same("recorded", half.counter("activity_seen")?, 0)
 }

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use anyhow::ensure;
 use driftwatch_tests::{Act, Ground, Scenario, Tally, TcpCanary, UdpCanary};
 
-use crate::claims::{TIMES, agent_ends, alone, same, twin_is_left_alone};
+use crate::claims::{SOON, TIMES, agent_ends, alone, same, twin_is_left_alone};
 
 fn never(destination: &str) -> anyhow::Result<Scenario> {
     let rule = format!(
@@ -108,4 +109,55 @@ fn the_unspecified_ipv6_address_counts_as_localhost() -> anyhow::Result<()> {
 #[test]
 fn the_unspecified_mapped_address_counts_as_localhost() -> anyhow::Result<()> {
     counts_as_localhost("0.0.0.0", "127.0.0.1:0", "mapped")
+}
+
+/// Rules that need a name of a peer, with tests that a plan must answer for, and one that does not.
+const NAMED: &str = "
+  - id: only-by-name
+    title: Agent left the approved hosts
+    agents: [test-agent]
+    connect: { only: ['127.66.0.0/16:*', 'api.example.org:443'] }
+    action: deny
+  - id: never-by-name
+    title: Agent reached for a host
+    agents: [test-agent]
+    connect: { never: ['*.example.net'] }
+    action: kill
+  - id: excepted-by-name
+    title: Agent reached for a peer
+    agents: [test-agent]
+    connect: { never: ['*'], except: [{ to: ['api.example.org'], reason: approved }] }
+    action: kill
+  - id: by-both
+    title: Agent reached for a peer
+    agents: [test-agent]
+    connect: { never: ['127.77.0.1', 'example.com'] }
+    action: deny
+tests:
+  - { name: host, agent: test-agent, connect: 'api.example.org:443', expect: allow }
+  - { name: port, agent: test-agent, connect: 'api.example.org:80', expect: deny }
+  - { name: below, agent: test-agent, connect: 'a.example.net:443', expect: kill }
+  - { name: address, agent: test-agent, connect: '127.77.0.1:80', expect: kill }
+";
+
+#[test]
+fn a_rule_that_needs_a_name_stops_nobody_by_an_address() -> anyhow::Result<()> {
+    let _alone = alone();
+    let (shut, open) = (TcpCanary::bind("127.77.0.1:0")?, TcpCanary::bind("127.78.0.1:0")?);
+    let scenario = Scenario::start(Ground::new()?, NAMED)?;
+    done(&scenario, &Act::connect(open.address()))?;
+    refused(&scenario, &Act::connect(shut.address()))?;
+    same("connections", shut.accepted(), 0)?;
+    let alerts = scenario.wait_for_alerts(u64::from(TIMES), SOON)?;
+    let other = alerts.iter().find(|alert| alert.rule() != "by-both");
+    ensure!(other.is_none(), "{other:?}");
+    let status = scenario.daemon.status()?;
+    same("disagreements", status["events"]["disagreements"].as_u64().unwrap_or(1), 0)?;
+    same("rules", status["rules"]["rules"].as_u64().unwrap_or(0), 1)?;
+    let lost = status["rules"]["not_enforced"].to_string();
+    for rule in ["only-by-name", "never-by-name", "excepted-by-name"] {
+        ensure!(lost.contains(&format!("rule `{rule}` is not enforced here")), "{lost}");
+    }
+    ensure!(lost.contains("rule `by-both` is enforced without example.com"), "{lost}");
+    Ok(())
 }

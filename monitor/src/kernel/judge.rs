@@ -55,6 +55,15 @@ pub enum Subject<'a> {
         /// `IPPROTO_*`.
         protocol: u16,
     },
+    /// A peer by its name.
+    Host {
+        /// In lower case, without a dot at its end.
+        name: &'a [u8],
+        /// Its port.
+        port: u16,
+        /// `IPPROTO_*`.
+        protocol: u16,
+    },
     /// Something that could not be known.
     Unknown,
 }
@@ -68,8 +77,11 @@ impl<'a> Subject<'a> {
             &Object::Peer { address, port, protocol } => {
                 Some(Self::Peer { address, port, protocol })
             }
+            Object::Host { name, port, protocol } => {
+                Some(Self::Host { name: name.as_bytes(), port: *port, protocol: *protocol })
+            }
             Object::Unknown => Some(Self::Unknown),
-            Object::Host { .. } | Object::Socket(_) | Object::Privilege(_) => None,
+            Object::Socket(_) | Object::Privilege(_) => None,
         }
     }
 }
@@ -91,7 +103,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     ///
-    /// Where the question cannot be put (a path that is empty or longer than [`PATH_BYTES`], more than
+    /// Where the question cannot be put (a path or name that is empty or longer than [`PATH_BYTES`], more than
     /// [`LIMITS`] agents), the bank has no plan, or the kernel does not run the program.
     pub fn ask(&mut self, question: &Question<'_>) -> Result<Decision, KernelError> {
         self.put(question)?;
@@ -130,6 +142,11 @@ impl<'a> Judge<'a> {
                 draft.address = address.octets();
                 (draft.port, draft.protocol) = (u32::from(port), u32::from(protocol));
             }
+            Subject::Host { name, port, protocol } => {
+                draft.object = question::HOST;
+                draft.path_len = at_end(&mut draft.path, name)?;
+                (draft.port, draft.protocol) = (u32::from(port), u32::from(protocol));
+            }
         }
         Ok(())
     }
@@ -141,10 +158,10 @@ fn flags(traits: Traits) -> u32 {
     traits.iter().map(flag).sum()
 }
 
-/// Puts a path where hooks have theirs, and gives its length.
+/// Puts a path or name where hooks have theirs, and gives its length.
 fn at_end(room: &mut [u8; ROOM], path: &[u8]) -> Result<u32, KernelError> {
     if path.is_empty() || path.len() > PATH_BYTES {
-        return Err(KernelError::Unasked("no path is empty or longer than 4,095 bytes"));
+        return Err(KernelError::Unasked("no path or name is empty or longer than 4,095 bytes"));
     }
     room[ROOM - path.len()..].copy_from_slice(path);
     Ok(u32::try_from(path.len()).expect("just compared"))

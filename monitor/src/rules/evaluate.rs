@@ -137,10 +137,20 @@ pub struct Ruling {
 /// What the rules say of `attempt` on a host of this tier.
 #[must_use]
 pub fn evaluate(rules: &RuleSet, tier: &Tier, homes: &Homes, attempt: &Attempt<'_>) -> Ruling {
-    let hit =
-        rules.rules.iter().enumerate().filter(|(index, rule)| {
-            is_ready(rule, *index, attempt) && is_hit(rule, homes, attempt)
-        });
+    evaluate_those(rules, tier, homes, attempt, |_| true)
+}
+
+/// The same, of those rules alone that `counts` is true for.
+pub(in crate::rules) fn evaluate_those(
+    rules: &RuleSet,
+    tier: &Tier,
+    homes: &Homes,
+    attempt: &Attempt<'_>,
+    counts: impl Fn(&Rule) -> bool,
+) -> Ruling {
+    let hit = rules.rules.iter().enumerate().filter(|(index, rule)| {
+        is_ready(rule, *index, attempt) && is_hit(rule, homes, attempt) && counts(rule)
+    });
     match hit.max_by_key(|&(index, rule)| strength(rule, index, tier)) {
         Some((index, rule)) => {
             Ruling { rule: Some(index), asked: rule.action, done: settle(rule, tier) }

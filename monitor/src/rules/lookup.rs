@@ -9,8 +9,8 @@ use std::net::Ipv6Addr;
 use monitor_common::{
     Act,
     plan::{
-        ANY_EXE, AUX_WORDS, Automaton, BACKWARD, Bits, FORWARD, Literal, RULE_WORDS, Space,
-        hash_start, hash_step, header_flag, literal_flag, mask_row,
+        ANY_EXE, AUX_WORDS, Automaton, BACKWARD, Bits, FORWARD, HOST_SUFFIX, Literal, RULE_WORDS,
+        Space, hash_start, hash_step, header_flag, literal_flag, mask_row,
     },
     tag::NO_AGENT,
 };
@@ -81,6 +81,40 @@ impl KernelPlan {
         bits
     }
 
+    /// The lists that a host is in: its name in lower case and without a dot at its end.
+    #[must_use]
+    pub fn classify_host(&self, name: &[u8], port: u16, protocol: u16) -> Bits {
+        let mut bits = Bits::default();
+        let [high, low] = port.to_be_bytes();
+        let [_, protocol] = protocol.to_be_bytes();
+        let places = [
+            (header_flag::HOST_PROTOCOL_PORT, [protocol, high, low]),
+            (header_flag::HOST_PROTOCOL, [protocol, 0, 0]),
+            (header_flag::HOST_PORT, [0, high, low]),
+            (header_flag::HOST, [0; 3]),
+        ];
+        let places: Vec<_> = places.into_iter().filter(|(flag, _)| self.has(*flag)).collect();
+        let mut look = |hash: u64, read: usize, class: fn(Literal) -> u32| {
+            for (_, place) in &places {
+                let hash =
+                    place.iter().fold(hash, |hash, &byte| hash_step(hash, self.secret, byte));
+                if let Some(literal) = self.literal(hash, read + HOST_SUFFIX as usize) {
+                    self.add(class(literal), &mut bits);
+                }
+            }
+        };
+        let mut hash = hash_start(self.secret, Space::Host);
+        look(hash, 0, |literal| literal.below);
+        for (read, &byte) in name.iter().rev().enumerate() {
+            if byte == b'.' && read + 1 < name.len() {
+                look(hash, read, |literal| literal.below);
+            }
+            hash = hash_step(hash, self.secret, byte);
+        }
+        look(hash, name.len(), |literal| literal.exact);
+        bits
+    }
+
     /// The rule that decides what becomes of an act, as its number in the plan. `exe` is the
     /// executable of the process that acts, none where it is not known; `traits` are those of a program that
     /// is started.
@@ -93,14 +127,20 @@ impl KernelPlan {
         exe: Option<&[u8]>,
         traits: Traits,
     ) -> Option<usize> {
-        let holding = self.holding(agents, act);
+        let mut holding = self.holding(agents, act);
+        if !matches!(object, Object::Host { .. }) {
+            holding.iter_mut().zip(self.header.named).for_each(|(word, named)| *word &= !named);
+        }
         let mut bits = match object {
             Object::Path(path) => self.classify_path(path),
             Object::Peer { address, port, protocol } => {
                 self.classify_peer(*address, *port, *protocol)
             }
+            Object::Host { name, port, protocol } => {
+                self.classify_host(name.as_bytes(), *port, *protocol)
+            }
             // No hook sees these.
-            Object::Host { .. } | Object::Socket(_) | Object::Privilege(_) => Bits::default(),
+            Object::Socket(_) | Object::Privilege(_) => Bits::default(),
             Object::Unknown => return numbers(&holding).next(),
         };
         traits.iter().for_each(|one| self.add(self.header.traits[one as usize], &mut bits));

@@ -31,6 +31,8 @@ pub struct KernelPlan {
     pub header: Header,
     /// Literal paths and names.
     pub literals: BTreeMap<LiteralHash, Literal>,
+    /// How many of them are names of hosts, each place at a host being one.
+    pub hosts: usize,
     /// The forward and the backward automaton, where there is one.
     pub automata: [Option<Box<Automaton>>; AUTOMATA as usize],
     /// How large they are.
@@ -153,6 +155,9 @@ impl fmt::Display for KernelPlan {
             writeln!(f, "  {number}: {}", shown(class))?;
         }
         writeln!(f, "literals: {}", self.literals.len())?;
+        if self.hosts > 0 {
+            writeln!(f, "of them host names: {}", self.hosts)?;
+        }
         for (name, size) in ["forward", "backward"].into_iter().zip(self.sizes) {
             if size != AutomatonSize::default() {
                 let AutomatonSize { states, byte_classes, cells } = size;
@@ -186,13 +191,14 @@ impl KernelPlan {
     fn show_rules(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "rules:")?;
         for (number, (rule, id)) in self.rules.iter().zip(&self.ids).enumerate() {
-            let only = self.header.only[number / 64] >> (number % 64) & 1 == 1;
+            let said = |mask: &[u64], words| match mask[number / 64] >> (number % 64) & 1 {
+                1 => words,
+                _ => "",
+            };
             let done = Verdict::try_from(rule.done).unwrap_or_default().name();
-            writeln!(
-                f,
-                "  {number}: {done} {id}{}",
-                if only { ", by what is not listed" } else { "" }
-            )?;
+            let only = said(&self.header.only, ", by what is not listed");
+            let named = said(&self.header.named, ", where the peer's name is known");
+            writeln!(f, "  {number}: {done} {id}{only}{named}")?;
         }
         for (row, mask) in &self.masks {
             let agent = row / mask_row(1, Act::Exec);

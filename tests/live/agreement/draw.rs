@@ -76,7 +76,9 @@ const NETWORKS: &[&str] = &[
     "[::ffff:10.1.2.0/120]",
 ];
 
-const SUFFIXES: &[&str] = &["", "", "", ":80", ":443", ":80/tcp", ":80/udp", ":*/udp", ":443/tcp"];
+/// Ports and protocols of destinations.
+pub(super) const SUFFIXES: &[&str] =
+    &["", "", "", ":80", ":443", ":80/tcp", ":80/udp", ":*/udp", ":443/tcp"];
 
 const ADDRESSES: &[&str] = &[
     "::ffff:10.1.2.3",
@@ -116,20 +118,20 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() >> 33).expect("31 bits") % limit
     }
 
-    fn within(&mut self, from: usize, to: usize) -> usize {
+    pub(super) fn within(&mut self, from: usize, to: usize) -> usize {
         from + self.below(to - from + 1)
     }
 
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(super) fn one<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())]
     }
 
     /// True once in so many times.
-    fn once_in(&mut self, times: usize) -> bool {
+    pub(super) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 }
@@ -202,6 +204,7 @@ impl Draw {
 
     fn items(&mut self, act: Act, most: usize) -> Vec<String> {
         let item = |draw: &mut Self| match act {
+            Act::Connect if draw.once_in(3) => draw.host_item(),
             Act::Connect => draw.one(NETWORKS).to_owned() + draw.one(SUFFIXES),
             Act::Exec if draw.once_in(5) => draw.one(&Trait::WORDS).0.to_owned(),
             _ => draw.glob(),
@@ -236,6 +239,7 @@ impl Draw {
         }
         let object = match act {
             _ if self.once_in(25) => Object::Unknown,
+            Act::Connect if self.once_in(2) => self.host(),
             Act::Connect => self.peer(),
             _ => Object::Path(self.path()),
         };
@@ -246,13 +250,21 @@ impl Draw {
         Attempt { agents, act, object, exe, traits }
     }
 
+    pub(super) fn port(&mut self) -> u16 {
+        self.one(&[80, 443, 0, 81, 65535])
+    }
+
+    pub(super) fn protocol(&mut self) -> u16 {
+        self.one(&[6, 17, 262, 0, 1, 132, 255])
+    }
+
     fn peer(&mut self) -> Object {
         let address: Ipv6Addr = self.one(ADDRESSES).parse().expect("an address");
         let bit = if self.once_in(8) { 1 << self.below(128) } else { 0 };
         Object::Peer {
             address: Ipv6Addr::from(u128::from(address) ^ bit),
-            port: self.one(&[80, 443, 0, 81, 65535]),
-            protocol: self.one(&[6, 17, 262, 0, 1, 132, 255]),
+            port: self.port(),
+            protocol: self.protocol(),
         }
     }
 

@@ -98,9 +98,10 @@ impl<'a> Gathered<'a> {
             }
             Objects::Destinations(items) => {
                 for Item { is, place, .. } in items {
+                    self.host(is, By { bit, place });
                     match is.to {
                         To::Net(net) => self.destination(net, is, By { bit, place }),
-                        To::Host(_) => self.unseen(place, Need::HostNames),
+                        To::Host(_) => {}
                         To::Socket(_) | To::Abstract(_) => self.unseen(place, Need::UnixSockets),
                     }
                 }
@@ -171,11 +172,16 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn literal(&mut self, space: Space, spelling: Vec<u8>, place: &'a Place) -> &mut Spelt<'a> {
+    pub(super) fn literal(
+        &mut self,
+        space: Space,
+        spelling: Vec<u8>,
+        place: &'a Place,
+    ) -> &mut Spelt<'a> {
         self.flags |= match space {
             Space::Name => header_flag::NAMES,
             Space::Suffix => header_flag::SUFFIXES,
-            Space::Absolute | Space::Home | Space::Cgroup => 0,
+            Space::Absolute | Space::Home | Space::Cgroup | Space::Host => 0,
         };
         let key = (space, spelling);
         if self.literals.len() >= LITERALS && !self.literals.contains_key(&key) {
@@ -185,12 +191,7 @@ impl<'a> Gathered<'a> {
     }
 
     fn destination(&mut self, net: Ipv6Net, destination: &Destination, by: By<'a>) {
-        if destination.port == Some(0) {
-            let help = "leave the port out if any is meant";
-            return self.refusals.add(by.place, "port 0 is no port", help);
-        }
-        let protocol = destination.protocol.map_or(0, |protocol| protocol as u8);
-        let port = destination.port.unwrap_or(0);
+        let Some((protocol, port)) = self.end(destination, by.place) else { return };
         self.flags |= match (protocol, port) {
             (0, 0) => header_flag::ADDRESS,
             (0, _) => header_flag::PORT,
@@ -206,6 +207,17 @@ impl<'a> Gathered<'a> {
         if self.networks > RANGES {
             self.refusals.exceeded(Limit::Ranges, by.place);
         }
+    }
+
+    /// Protocol and port of a destination, 0 for any.
+    pub(super) fn end(&mut self, destination: &Destination, place: &Place) -> Option<(u8, u16)> {
+        if destination.port == Some(0) {
+            let help = "leave the port out if any is meant";
+            self.refusals.add(place, "port 0 is no port", help);
+            return None;
+        }
+        let protocol = destination.protocol.map_or(0, |protocol| protocol as u8);
+        Some((protocol, destination.port.unwrap_or(0)))
     }
 
     /// Adds the home directories, where anything is below one. Comes after everything else.

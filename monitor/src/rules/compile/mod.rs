@@ -12,6 +12,7 @@ mod classes;
 mod dfa;
 mod form;
 mod gather;
+mod host;
 mod minimal;
 mod nfa;
 mod numbered;
@@ -95,6 +96,7 @@ fn tables(
         secret: ground.secret,
         header: Header { serial: ground.serial, traits, flags, shifts, ..numbered.header },
         literals,
+        hosts: gathered.hosts(),
         automata: built.map(|built| built.map(|built| built.automaton)),
         sizes,
         classes: classes.into_rows(),
@@ -156,7 +158,7 @@ fn literals(
         {
             refusals.add(
                 place,
-                "this path has the hash of another one",
+                "this path or name has the hash of another one",
                 "start again: another secret is drawn then",
             );
         }

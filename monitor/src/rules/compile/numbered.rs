@@ -18,6 +18,7 @@ use crate::rules::{
     evaluate::strength_order,
     model::{Agent, Exception, Place, Rule, RuleIndex, RuleSet, Sense, Sign},
     plan::Bit,
+    reach::needs_name,
 };
 
 /// The tables that are all numbers.
@@ -72,6 +73,9 @@ impl Numbered {
         let bits = bit.bits().rules;
         if rule.sense == Sense::Only {
             merge(&mut self.header.only, &bits);
+        }
+        if needs_name(rule) {
+            merge(&mut self.header.named, &bits);
         }
         for &agent in &rule.agents {
             let row = agents.get(agent).map(|&agent| mask_row(agent, rule.act));

@@ -51,7 +51,9 @@ impl Limit {
             Self::Agents => {
                 format!("more than {} agents since the daemon started", plan::AGENTS - 1)
             }
-            Self::Literals => format!("more than {LITERALS} paths without wildcards"),
+            Self::Literals => {
+                format!("more than {LITERALS} paths without wildcards and host names")
+            }
             Self::Ranges => format!("more than {RANGES} destinations"),
             Self::Users => format!("more than {USERS} users"),
         }
@@ -70,7 +72,9 @@ impl Limit {
                 "recognise an agent in fewer ways, or leave out agents that are not in use"
             }
             Self::Agents => "restart the daemon, or leave out agents that are not in use",
-            Self::Literals => "name directories (`/dir/**`) rather than every file in them",
+            Self::Literals => {
+                "name directories (`/dir/**`) and domains (`*.example.com`) rather than all that is in them"
+            }
             Self::Ranges => "name networks rather than every address in them",
             Self::Users => "recognise these agents by their executable or their cgroup",
         }

@@ -93,6 +93,7 @@ fn line(rule: &Rule, shortfalls: &[Shortfall], tier: &Tier) -> Line {
 fn reason(short: &Shortfall) -> String {
     match &short.lost {
         Lost::Items(items) => format!("without {}: {}", items.join(", "), short.need),
+        Lost::Agents(agents) => format!("not for {}: {}", agents.join(", "), short.need),
         Lost::Rule | Lost::Signs { .. } => short.need.to_string(),
     }
 }

@@ -3,13 +3,18 @@
 //! Between [`super::model`] and [`super::compile`]. [`within`] makes the rule set that the plan is compiled from:
 //! what the hooks cannot see is left out of it, each time with a [`Shortfall`] that says so. A rule is left out
 //! as a whole where leaving out a part would stop what it allows.
+//!
+//! Names of hosts stay in: the plan knows them, and what it says of a peer whose name is known can be asked. The
+//! hooks know addresses alone, and so what [`named`] says is missing all the same.
 
 pub mod here;
+mod named;
 
 use std::{collections::BTreeMap, fmt};
 
 use monitor_common::Act;
 
+pub use self::named::{evaluate_here, needs_name};
 use super::model::{
     AgentIndex, Exception, Item, Moment, Objects, Place, Program, Rule, RuleSet, Sense, Sign, To,
 };
@@ -45,6 +50,8 @@ pub enum Lost {
     Rule,
     /// These items of it.
     Items(Vec<String>),
+    /// The rule, for these agents: to others of its agents nothing was granted that the hooks cannot see.
+    Agents(Vec<String>),
     /// Ways to recognise the agent; whether it has no others.
     Signs {
         /// It is known only when `driftwatch run` starts it.
@@ -92,6 +99,9 @@ impl fmt::Display for Shortfall {
             Lost::Items(items) => {
                 write!(f, "rule `{of}` is enforced without {}: {need}", items.join(", "))
             }
+            Lost::Agents(agents) => {
+                write!(f, "rule `{of}` is not enforced here for {}: {need}", agents.join(", "))
+            }
             Lost::Signs { all: true } => {
                 write!(f, "agent `{of}` is known only if `driftwatch run` starts it: {need}")
             }
@@ -126,7 +136,11 @@ pub fn within(rules: &RuleSet, now: Moment) -> Within {
         let ends = lasting.exceptions.iter().filter_map(|exception| exception.until);
         reach.until = ends.chain(reach.until).min();
         match cut(lasting, &mut reach.shortfalls) {
-            Ok(rule) => reach.rules.rules.extend(by_grants(rule)),
+            Ok(rule) => {
+                let parts = by_grants(rule);
+                reach.shortfalls.extend(named::shortfall(&parts, &reach.rules));
+                reach.rules.rules.extend(parts);
+            }
             Err(need) => reach.shortfalls.push(Shortfall {
                 place: rule.place.clone(),
                 of: rule.id.clone(),
@@ -159,6 +173,9 @@ fn cut(mut rule: Rule, shortfalls: &mut Vec<Shortfall>) -> Result<Rule, Need> {
         }
     }
     rule.exceptions.retain(|exception| !exception.objects.is_empty());
+    if needs_name(&rule) {
+        return Ok(rule);
+    }
     for (need, items) in lost {
         let (place, of) = (rule.place.clone(), rule.id.clone());
         shortfalls.push(Shortfall { place, of, need, lost: Lost::Items(items) });
@@ -167,12 +184,12 @@ fn cut(mut rule: Rule, shortfalls: &mut Vec<Shortfall>) -> Result<Rule, Need> {
 }
 
 /// Whether leaving such items out of what is allowed would stop more than it should. What no hook sees is
-/// never stopped.
+/// never stopped, and names are not left out.
 const fn harms(need: Need) -> bool {
-    !matches!(need, Need::UnixSockets)
+    !matches!(need, Need::UnixSockets | Need::HostNames)
 }
 
-/// Keeps what the hooks see.
+/// Keeps what the plan can have, and says of all that the hooks do not see that it is lost.
 fn retain(objects: &mut Objects, mut lost: impl FnMut(Need, &str)) {
     match objects {
         Objects::Paths(_) => {}
@@ -198,7 +215,8 @@ fn keep<T>(
 ) {
     items.retain(|item| {
         let need = need(&item.is);
-        need.inspect(|need| lost(*need, &item.text)).is_none()
+        need.inspect(|need| lost(*need, &item.text));
+        matches!(need, None | Some(Need::HostNames))
     });
 }
 

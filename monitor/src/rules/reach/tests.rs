@@ -57,8 +57,12 @@ fn what_no_hook_sees_is_left_out_and_said() {
     let reach = within(&rules(), NOW);
     let said: Vec<String> = reach.shortfalls.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(said.join("\n"));
-    let left: Vec<&str> = reach.rules.rules.iter().map(|rule| &*rule.id).collect();
-    assert_eq!(left, ["unnamed", "some", "exec", "listen", "granted", "granted"]);
+    let left = |named| {
+        let rules = reach.rules.rules.iter().filter(move |rule| needs_name(rule) == named);
+        rules.map(|rule| &*rule.id).collect::<Vec<_>>()
+    };
+    assert_eq!(left(false), ["unnamed", "some", "exec", "listen", "granted", "granted"]);
+    assert_eq!(left(true), ["named", "none", "lifted-by-name"], "in the plan, for who knows names");
     assert_eq!(reach.rules.agents[0].clauses.len(), 1);
     assert_eq!(reach.rules.agents[1].clauses.len(), 0, "a user that this host has not");
     assert_eq!(reach.until.map(|until| until.to_string()).as_deref(), Some("2026-11-24T00:00:00Z"));
@@ -84,6 +88,48 @@ fn grants_and_ends_mean_the_same_within() {
     let attempt = Attempt::new(&[0], Act::Read, &object, later);
     let ruling = evaluate(&whole, &Tier::PREVENT, &Homes::default(), &attempt);
     assert_eq!(ruling.done, Verdict::Kill);
-    assert_eq!(within(&whole, later).rules.rules.len(), 5, "no grant divides the rule");
+    let granted = within(&whole, later).rules.rules;
+    let granted = granted.iter().filter(|rule| rule.id == "granted").count();
+    assert_eq!(granted, 1, "no grant divides the rule");
     assert_eq!(within(&whole, later).until, None);
+}
+
+/// A grant by name: the hooks cannot see it, and so must not hold the rule against whom it was given to.
+const GRANTED_BY_NAME: &str = r#"version: 1
+mode: enforce
+agents:
+  one: { any: [{ exe: /opt/one }] }
+  two: { any: [{ exe: /opt/two }] }
+rules:
+  - { id: out, title: t, agents: [one, two], connect: { never: ["*"] }, action: deny }
+grants:
+  - { id: G-1, rule: out, agents: [one], connect: [a.example], until: 2026-11-23, reason: r, by: b }
+"#;
+
+#[test]
+fn who_was_granted_nothing_by_name_is_refused_all_the_same() {
+    let file = SourceFile { name: "r.yaml".to_owned(), text: GRANTED_BY_NAME.as_bytes().to_vec() };
+    let rules =
+        load(&[file], &Users::default(), NOW).unwrap_or_else(|problems| panic!("{problems}"));
+    let reach = within(&rules, NOW);
+    let said: Vec<String> = reach.shortfalls.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"));
+    let report = here::Report::new(&rules, &Tier::REACT, NOW);
+    insta::assert_snapshot!(report.to_string());
+    let address = "2001:db8::1".parse().expect("an address");
+    let peer = Object::Peer { address, port: 443, protocol: 6 };
+    let host = |name: &str| Object::Host { name: name.to_owned(), port: 443, protocol: 6 };
+    for (agents, object, done) in [
+        (&[0][..], peer.clone(), Verdict::Allow),
+        (&[1], peer.clone(), Verdict::Deny),
+        (&[0, 1], peer, Verdict::Deny),
+        (&[0], host("a.example"), Verdict::Allow),
+        (&[0], host("b.example"), Verdict::Deny),
+        (&[1], host("a.example"), Verdict::Deny),
+        (&[0, 1], host("a.example"), Verdict::Deny),
+    ] {
+        let attempt = Attempt::new(agents, Act::Connect, &object, NOW);
+        let ruling = evaluate_here(&reach.rules, &Tier::REACT, &Homes::default(), &attempt);
+        assert_eq!(ruling.done, done, "{agents:?} {object:?}");
+    }
 }

@@ -35,6 +35,9 @@ const ROUNDS: usize = 7;
 /// Questions of one measurement.
 const BATCH: u32 = 2_000;
 
+/// Kinds of items.
+const KINDS: usize = 8;
+
 /// What is asked: objects in no list, some of which nearly are.
 const PATHS: [&str; 4] = [
     "/home/ana/work/project/src/main.rs",
@@ -43,18 +46,21 @@ const PATHS: [&str; 4] = [
     "/srv/p/deep/x1/name.y",
 ];
 const PEERS: [&str; 3] = ["::ffff:192.0.2.7", "2001:db8::7", "::ffff:10.200.1.7"];
+const HOSTS: [&str; 3] = ["registry.npmjs.org", "api.h1.example.org", "a.b.c.d.e.w1.example.com"];
 
-/// Items of six kinds in equal parts, in rules of read and of connect.
+/// Items of all kinds in equal parts, in rules of read and of connect.
 fn rules(items: usize) -> String {
     let mut lists = vec![Vec::new(); RULES];
     for item in 0..items {
-        let number = item / 6;
-        let (text, is_peer) = match item % 6 {
+        let number = item / KINDS;
+        let (text, is_peer) = match item % KINDS {
             0 => (format!("/srv/a{number}/*/conf.d/**"), false),
             1 => (format!("'**/x{number}/*.y{number}'"), false),
             2 => (format!("/srv/e{number}/secret"), false),
             3 => (format!("/srv/p{number}/**"), false),
             4 => (format!("'**/*.z{number}'"), false),
+            5 => (format!("api.h{number}.example:443"), true),
+            6 => (format!("'*.w{number}.example'"), true),
             _ => (format!("10.{}.{}.0/24", number / 256, number % 256), true),
         };
         // The last four rules are of connect.
@@ -166,7 +172,11 @@ fn questions() -> Vec<(&'static str, Act, Subject<'static>)> {
         let address = text.parse().expect("an address");
         (*text, Act::Connect, Subject::Peer { address, port: 443, protocol: 6 })
     });
-    paths.chain(peers).collect()
+    let hosts = HOSTS.iter().map(|name| {
+        let host = Subject::Host { name: name.as_bytes(), port: 443, protocol: 6 };
+        (*name, Act::Connect, host)
+    });
+    paths.chain(peers).chain(hosts).collect()
 }
 
 /// All sizes in memory, those of many items first where `reversed`.

@@ -5,18 +5,20 @@ use std::net::{IpAddr, Ipv6Addr};
 use monitor_common::{Act, Verdict};
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
 
-use super::making::{
-    agent, compiled, destinations, exception, glob, homes, paths, place, rule, set,
+use super::{
+    hosts::{a_host, a_host_text},
+    making::{agent, compiled, destinations, exception, glob, homes, paths, place, rule, set},
 };
 use crate::rules::{
     compile::{Ground, compile},
-    evaluate::{Attempt, Tier, evaluate},
+    evaluate::{Attempt, Tier},
     glob::Homes,
     model::{
         Exception, Item, Mode, Moment, Object, Objects, Program, Rule, RuleSet, Sense, Severity,
         Sign, Trait, Traits,
     },
     plan::{KernelPlan, numbers},
+    reach::evaluate_here,
 };
 
 /// The acts that hooks see.
@@ -80,9 +82,13 @@ fn destination_objects(items: std::ops::Range<usize>) -> impl Strategy<Value = O
             "fd00:1::1/128",
         ][..],
     );
+    let net = Union::new_weighted(vec![
+        (2, net.prop_map(str::to_owned).boxed()),
+        (1, a_host_text().boxed()),
+    ]);
     let item = (net, select(&["", " 80", " 443"][..]), select(&["", " tcp", " udp"][..])).prop_map(
         |(net, port, protocol)| match (port, protocol) {
-            ("", "") => net.to_owned(),
+            ("", "") => net,
             ("", protocol) => format!("{net} *{protocol}"),
             (port, protocol) => format!("{net}{port}{protocol}"),
         },
@@ -191,9 +197,10 @@ struct Try {
 
 fn a_try() -> impl Strategy<Value = Try> {
     let object = Union::new_weighted(vec![
-        (12, (select(&SEEN[..]), path().prop_map(Object::Path).boxed())),
-        (6, (select(&[Act::Connect][..]), peer().boxed())),
-        (1, (select(&SEEN[..]), Just(Object::Unknown).boxed())),
+        (12, (select(&SEEN[..]).boxed(), path().prop_map(Object::Path).boxed())),
+        (6, (Just(Act::Connect).boxed(), peer().boxed())),
+        (6, (Just(Act::Connect).boxed(), a_host().boxed())),
+        (1, (select(&SEEN[..]).boxed(), Just(Object::Unknown).boxed())),
     ]);
     let traits =
         vec(a_trait(), 0..3).prop_map(|traits| traits.into_iter().fold(Traits::NONE, Traits::with));
@@ -206,7 +213,7 @@ fn a_try() -> impl Strategy<Value = Try> {
     )
 }
 
-/// The winner, by evaluating every rule.
+/// The winner, by evaluating every rule that can be judged.
 fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) {
     let Try { agents, act, object, exe, traits } = a_try;
     let attempt = Attempt {
@@ -214,7 +221,7 @@ fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) 
         traits: *traits,
         ..Attempt::new(agents, *act, object, Moment::UNIX_EPOCH)
     };
-    let ruling = evaluate(rules, tier, &homes(), &attempt);
+    let ruling = evaluate_here(rules, tier, &homes(), &attempt);
     (ruling.rule, ruling.done)
 }
 
@@ -260,6 +267,7 @@ proptest! {
             let bits = match &a_try.object {
                 Object::Path(path) => plan.classify_path(path),
                 Object::Peer { address, port, protocol } => plan.classify_peer(*address, *port, *protocol),
+                Object::Host { name, port, protocol } => plan.classify_host(name.as_bytes(), *port, *protocol),
                 _ => continue,
             };
             prop_assert_eq!(

@@ -92,10 +92,25 @@ fn literals_and_their_place() {
 }
 
 #[test]
+fn host_names_are_literals() {
+    let many = texts(65_537, |n| format!("h{n}.example {}", 1 + n % 2));
+    let hosts = |texts: &[String]| {
+        set(vec![rule("r", Act::Connect, Sense::Never, destinations(&str_of(texts)))])
+    };
+    let plan = compiled(&hosts(&many[..65_536]), &Tier::PREVENT).unwrap();
+    assert_eq!((plan.hosts, plan.literals.len()), (65_536, 65_536));
+    let error = refused(&hosts(&many));
+    assert_eq!(error.place, place(65_537));
+    assert_eq!(error.message, "more than 65536 paths without wildcards and host names");
+    assert_eq!(refused(&hosts(&["a.example 0".to_owned()])).message, "port 0 is no port");
+}
+
+#[test]
 fn home_directories_take_room_as_well() {
     let many = texts(65_536, |n| format!("~/{n}"));
     let over = set(vec![rule("r", Act::Read, Sense::Never, paths(&str_of(&many)))]);
-    assert_eq!(refused(&over).message, "more than 65536 paths without wildcards");
+    let message = "more than 65536 paths without wildcards and host names";
+    assert_eq!(refused(&over).message, message);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::rules::{
     compile::{CompileError, Ground, compile},
     evaluate::Tier,
     glob::{Glob, Homes},
+    host_name::HostPattern,
     model::{
         Agent, Ask, Destination, Exception, Item, Mode, Objects, Place, Protocol, Rule, RuleSet,
         Sense, Severity, Sign, To,
@@ -41,20 +42,22 @@ pub(super) fn globs(texts: &[&str]) -> Vec<Item<Glob>> {
     items(texts, |text| Glob::parse(text).expect(text))
 }
 
-/// `10.0.0.0/8`, then maybe a port, then maybe a protocol.
+/// `10.0.0.0/8` or `*.example.com`, then maybe a port, then maybe a protocol.
 pub(super) fn destinations(texts: &[&str]) -> Objects {
     Objects::Destinations(items(texts, |text| {
         let mut words = text.split(' ');
-        let net = match words.next().unwrap().parse().unwrap() {
-            ipnet::IpNet::V4(net) => {
-                ipnet::Ipv6Net::new(net.addr().to_ipv6_mapped(), net.prefix_len() + 96).unwrap()
-            }
-            ipnet::IpNet::V6(net) => net,
+        let place = words.next().unwrap();
+        let to = match place.parse() {
+            Ok(ipnet::IpNet::V4(net)) => To::Net(
+                ipnet::Ipv6Net::new(net.addr().to_ipv6_mapped(), net.prefix_len() + 96).unwrap(),
+            ),
+            Ok(ipnet::IpNet::V6(net)) => To::Net(net),
+            Err(_) => To::Host(HostPattern::parse(place).expect(place)),
         };
         let port = words.next().filter(|&port| port != "*").map(|port| port.parse().unwrap());
         let protocol =
             words.next().map(|name| if name == "tcp" { Protocol::Tcp } else { Protocol::Udp });
-        vec![Destination { to: To::Net(net), port, protocol }]
+        vec![Destination { to, port, protocol }]
     }))
 }
 

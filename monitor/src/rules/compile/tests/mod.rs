@@ -1,6 +1,7 @@
 //! The compiled plan against what the rules mean, and against its limits.
 
 mod agreement;
+mod hosts;
 mod limits;
 mod making;
 mod shown;

@@ -30,6 +30,15 @@ fn a_small_plan() {
             destinations(&["10.0.0.0/8", "10.1.0.0/16 443 tcp"]),
         )
     };
+    let hosts = Rule {
+        agents: vec![1],
+        ..rule(
+            "hosts",
+            Act::Connect,
+            Sense::Only,
+            destinations(&["api.example.com 443 tcp", "*.example.com", "example.com", "fd00::/8"]),
+        )
+    };
     let shells = Rule {
         mode: Mode::Monitor,
         ..rule("shells", Act::Exec, Sense::Never, paths(&["/bin/sh", "/usr/bin/sh", "**/*.pem"]))
@@ -40,7 +49,7 @@ fn a_small_plan() {
     ];
     let rules = RuleSet {
         agents: vec![agent("claude", clauses), agent("other", vec![])],
-        rules: vec![shells, keys, out],
+        rules: vec![shells, keys, out, hosts],
         ..RuleSet::default()
     };
     insta::assert_snapshot!(compiled(&rules, &Tier::PREVENT).unwrap());

@@ -94,6 +94,8 @@ pub struct Header {
     pub exceptions: [u64; AUX_WORDS],
     /// Aux sets that are signs of agents.
     pub signs: [u64; AUX_WORDS],
+    /// Aux sets that are programs whose arguments rules look at: [`Aux::start`].
+    pub programs: [u64; AUX_WORDS],
     /// Class of every program with each of [`crate::process::exec_flag::TRAITS`], 0 for none.
     pub traits: [u32; 4],
     /// Counts the plans of one daemon, from 1.
@@ -102,11 +104,14 @@ pub struct Header {
     pub clauses: u32,
     /// A sum of [`header_flag`]s: look-ups that this plan has no use for are left out.
     pub flags: u32,
-    /// `log2` of the byte classes of the forward and of the backward automaton: a state's row begins
-    /// at `state << shift`.
-    pub shifts: [u8; 2],
+    /// `log2` of the byte classes of each automaton: a state's row begins at `state << shift`.
+    pub shifts: [u8; AUTOMATA as usize],
     /// Always zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
+    /// State of the automaton of lists before the arguments of any program, whose signs it finds.
+    pub arguments: u32,
+    /// Always zero.
+    pub reserved_too: u32,
 }
 
 /// Bits of [`Header::flags`].
@@ -135,6 +140,10 @@ pub mod header_flag {
     pub const WATCH: u32 = 1024;
     /// Some files are known by their inode.
     pub const LABELS: u32 = 2048;
+    /// Rules look at the arguments of some programs: [`super::Header::programs`].
+    pub const PROGRAMS: u32 = 1 << 16;
+    /// Agents are recognised by the arguments of any program.
+    pub const ARGUMENTS: u32 = 1 << 17;
 }
 
 /// What a literal is compared with. The number is part of the hash: spaces never meet.
@@ -222,11 +231,15 @@ pub const fn hash_step(hash: u64, secret: u64, byte: u8) -> u64 {
     mixed ^ (mixed >> 32)
 }
 
-/// One automaton of a bank, as the value of an array of `BANKS * 2` rows: forward, then backward.
+/// One automaton of a bank, as the value of an array of `BANKS * AUTOMATA` rows.
 ///
 /// A step is `cells[(state << shift) + classes[byte]]`. State 0 is dead. `accept[state]` is the class of
 /// every object whose reading comes to the state, on its way or at its end; 0 for none. The forward one
 /// reads a NUL behind the last byte, so that it can tell the end.
+///
+/// The one of lists reads the argument area of a new program. Behind the NUL that closes a text it reads [`MORE`]
+/// if another text follows, and [`LAST`] if none does, so that it can tell an empty text from the end. It begins
+/// in a state of its own for every program whose arguments rules look at, and finds the rules themselves.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Automaton {
@@ -246,11 +259,20 @@ pub struct Automaton {
 pub const STATES: usize = 65_536;
 
 /// Rows of the automaton array of a bank.
-pub const AUTOMATA: u32 = 2;
+pub const AUTOMATA: u32 = 3;
 /// Row of the automaton that reads from the first byte on.
 pub const FORWARD: u32 = 0;
 /// Row of the automaton that reads from the last byte back.
 pub const BACKWARD: u32 = 1;
+/// Row of the automaton that reads lists of texts.
+pub const LISTS: u32 = 2;
+
+/// Bytes of an argument area at most, the program's name among it. A longer one is unknown.
+pub const LIST_BYTES: usize = 16_383;
+/// What the automaton of lists reads between two texts.
+pub const MORE: u8 = 1;
+/// What it reads behind the last text.
+pub const LAST: u8 = 0;
 
 /// Row of the rule table.
 #[derive(
@@ -264,7 +286,7 @@ pub struct Rule {
     pub reserved: [u8; 7],
 }
 
-/// Row of the aux table: what the aux set of an exception does.
+/// Row of the aux table: what the aux set of an exception does, or of a program whose arguments rules look at.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
@@ -274,8 +296,10 @@ pub struct Aux {
     pub rule: u16,
     /// The aux set that the executable of the process must belong to, [`ANY_EXE`] for any.
     pub exe: u16,
-    /// Always zero.
-    pub reserved: [u8; 4],
+    /// Of a program: the state of the automaton of lists before its arguments.
+    pub start: u16,
+    /// Of a program: the class that a start of it has whose arguments could not be known.
+    pub unknown: u16,
 }
 
 /// [`Aux::exe`] of an exception that holds for every executable.

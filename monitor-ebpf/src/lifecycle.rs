@@ -21,7 +21,7 @@ use crate::{
     classify::{self, Plan},
     emit::{self, Draft},
     field::{self, Address},
-    maps,
+    lists, maps,
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
@@ -86,6 +86,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
         |scratch| {
             let exe = classify_new_program(plan, scratch, file);
             traits::find(scratch, file);
+            lists::find(plan, scratch, task);
             // SAFETY: a claimed slot.
             unsafe { classify::traits(plan, &raw mut (*scratch).bits, (*scratch).traits) };
             let exec = New { plan, scratch, task, file, exe };
@@ -180,7 +181,10 @@ impl New<'_> {
     fn judge(&self, tag: &Tag) -> Decision {
         let holding = verdict::holding(self.plan, tag, Act::Exec);
         match self.exe {
-            Ok(_) => verdict::of(self.plan, &holding, self.scratch, Exe::OfCurrent),
+            Ok(_) => {
+                lists::classify(self.plan, self.scratch);
+                verdict::of(self.plan, &holding, self.scratch, Exe::OfCurrent)
+            }
             Err(_) => verdict::of_unknown(self.plan, &holding),
         }
     }
@@ -216,11 +220,14 @@ impl New<'_> {
         }
     }
 
-    /// Adds the signs that are not the executable: user and cgroup.
+    /// Adds the signs that are not the executable: arguments, user and cgroup.
     #[inline(always)]
     fn add_other_signs(&self) {
         let flags = self.plan.header.flags;
         let place = scratch::cgroup(self.scratch);
+        if flags & header_flag::ARGUMENTS != 0 {
+            lists::signs(self.plan, self.scratch);
+        }
         if flags & header_flag::USERS != 0 {
             let uid = field::read::<Address>(self.task as Address, &field::TASK_CRED)
                 .and_then(|cred| field::read::<u32>(cred, &field::CRED_UID));

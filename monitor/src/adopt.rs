@@ -13,7 +13,7 @@ use crate::{
     event::{ProcessId, SessionId},
     host::{self, Running},
     kernel::Tags,
-    rules::plan::KernelPlan,
+    rules::{plan::KernelPlan, recognise::Start},
     watcher::secret,
 };
 
@@ -36,6 +36,17 @@ pub(crate) fn adopt(tags: &Tags, plan: &KernelPlan, agents: &mut Agents) {
     }
 }
 
+/// What a process shows of its start, as far as it has not changed it since.
+fn shown(running: &Running) -> Start<'_> {
+    let image = &running.process.image;
+    Start {
+        exe: image.exe.as_deref().unwrap_or_default(),
+        cgroup: &running.cgroup,
+        uid: running.process.uid,
+        argv: Some(&image.argv),
+    }
+}
+
 /// A process that is an agent or descends from one.
 struct Adopted {
     /// The nearest ancestor that is an agent, or the process itself.
@@ -54,8 +65,7 @@ impl Adopted {
         }
         let mut adopted = Self { root: process.id, limits: Vec::new() };
         for ancestor in line.into_iter().rev() {
-            let exe = ancestor.process.image.exe.as_deref().unwrap_or_default();
-            for agent in plan.recognise(exe, &ancestor.cgroup, ancestor.process.uid) {
+            for agent in plan.recognise(&shown(ancestor)) {
                 if !adopted.limits.contains(&agent) {
                     adopted.limits.push(agent);
                     adopted.root = ancestor.id;

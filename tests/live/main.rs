@@ -8,6 +8,8 @@
 mod adoption;
 /// The kernel half and the evaluator say the same.
 mod agreement;
+/// Programs that may not be started with some arguments.
+mod arguments;
 /// What every claim has in common: the lock, the rules, the sentences.
 mod claims;
 /// Programs that may not be started.

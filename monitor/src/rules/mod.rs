@@ -62,6 +62,7 @@ pub mod compile;
 
 pub mod labels;
 pub mod lookup;
+pub mod recognise;
 
 #[cfg(test)]
 mod tests;

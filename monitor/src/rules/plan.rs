@@ -31,7 +31,7 @@ pub struct KernelPlan {
     pub header: Header,
     /// Literal paths and names.
     pub literals: BTreeMap<LiteralHash, Literal>,
-    /// The forward and the backward automaton, where there is one.
+    /// The automata by their rows, where there is one.
     pub automata: [Option<Box<Automaton>>; AUTOMATA as usize],
     /// How large they are.
     pub sizes: [AutomatonSize; AUTOMATA as usize],
@@ -153,7 +153,7 @@ impl fmt::Display for KernelPlan {
             writeln!(f, "  {number}: {}", shown(class))?;
         }
         writeln!(f, "literals: {}", self.literals.len())?;
-        for (name, size) in ["forward", "backward"].into_iter().zip(self.sizes) {
+        for (name, size) in ["forward", "backward", "list"].into_iter().zip(self.sizes) {
             if size != AutomatonSize::default() {
                 let AutomatonSize { states, byte_classes, cells } = size;
                 writeln!(
@@ -213,6 +213,13 @@ impl KernelPlan {
                 ANY_EXE => writeln!(f)?,
                 exe => writeln!(f, " for executables of aux {exe}")?,
             }
+        }
+        for number in numbers(&self.header.programs) {
+            let Aux { start, unknown, .. } = self.aux[number];
+            writeln!(
+                f,
+                "  aux {number}: arguments from state {start}, unknown ones are of class {unknown}"
+            )?;
         }
         Ok(())
     }

@@ -11,7 +11,8 @@ use monitor_common::plan::{Bits, Space, header_flag, literal_flag};
 
 use super::{
     form::{Form, Tree, form},
-    nfa::Pattern,
+    lists::Lists,
+    nfa::{Pattern, Text},
     refusal::{LITERALS, Limit, RANGES, Refusals, USERS},
 };
 use crate::rules::{
@@ -28,6 +29,8 @@ pub(super) struct Gathered<'a> {
     pub(super) literals: BTreeMap<(Space, Vec<u8>), Spelt<'a>>,
     /// Globs of the forward and of the backward automaton.
     pub(super) globs: [Globs<'a>; 2],
+    /// Arguments.
+    pub(super) lists: Lists<'a>,
     /// Destinations: by protocol and port (0 for any), then by network.
     pub(super) destinations: BTreeMap<(u8, u16), Networks<'a>>,
     /// Users that are signs.
@@ -87,7 +90,10 @@ impl<'a> Gathered<'a> {
                 for Item { is, place, .. } in items {
                     match is {
                         Program::File(glob) => self.glob(glob, Tree::Files, By { bit, place }),
-                        Program::With(..) => self.unseen(place, Need::Arguments),
+                        Program::With(glob, words) => {
+                            self.flags |= header_flag::PROGRAMS;
+                            self.lists.program(glob, words, By { bit, place });
+                        }
                         Program::Is(one) => {
                             let known = self.traits.entry(*one);
                             let known = known.or_insert((Bits::default(), place));
@@ -139,12 +145,19 @@ impl<'a> Gathered<'a> {
                     self.refusals.exceeded(Limit::Users, by.place);
                 }
             }
-            Sign::Stranger(_)
-            | Sign::Script(_)
-            | Sign::Args(_)
-            | Sign::Env(..)
-            | Sign::Container(..) => self.unseen(by.place, Need::WeakSigns),
+            Sign::Args(words) => {
+                self.flags |= header_flag::ARGUMENTS;
+                self.lists.any_program(words, by);
+            }
+            Sign::Stranger(_) | Sign::Script(_) | Sign::Env(..) | Sign::Container(..) => {
+                self.unseen(by.place, Need::WeakSigns)
+            }
         }
+    }
+
+    /// Adds a program whose arguments are looked at.
+    pub(super) fn program(&mut self, glob: &'a Glob, by: By<'a>) {
+        self.glob(glob, Tree::Files, by);
     }
 
     fn glob(&mut self, glob: &'a Glob, tree: Tree, by: By<'a>) {
@@ -229,7 +242,8 @@ impl<'a> Gathered<'a> {
 impl<'a> Globs<'a> {
     fn add(&mut self, glob: &'a Glob, space: Option<Space>, by: By<'a>) {
         let at = *self.known.entry((space, glob)).or_insert_with(|| {
-            self.patterns.push(Pattern { glob, space, bits: Bits::default() });
+            let text = space.map_or(Text::Floating(glob), |space| Text::Anchored(glob, space));
+            self.patterns.push(Pattern { text, bits: Bits::default() });
             self.places.push(by.place);
             self.places.len() - 1
         });

@@ -33,6 +33,8 @@ pub(super) struct Numbered {
     pub(super) masks: BTreeMap<u32, Mask>,
     /// How agents are recognised.
     pub(super) clauses: Vec<Clause>,
+    /// Aux sets of the programs whose arguments are looked at, by the programs' number.
+    programs: Vec<usize>,
 }
 
 impl Numbered {
@@ -56,6 +58,7 @@ impl Numbered {
         for (agent, &number) in rules.agents.iter().zip(&agents) {
             numbered.agent(agent, number, &mut signs, gathered);
         }
+        numbered.programs(gathered);
         numbered.header.clauses =
             u32::try_from(numbered.clauses.len()).expect("there is room for fewer");
         numbered
@@ -135,6 +138,22 @@ impl Numbered {
                 merge(&mut clause.signs, &Bit::Aux(aux).bits().aux);
             }
             self.clauses.push(clause);
+        }
+    }
+
+    fn programs(&mut self, gathered: &mut Gathered<'_>) {
+        for asked in gathered.lists.programs.clone() {
+            let Some(aux) = self.next_aux(asked.place, gathered) else { return };
+            merge(&mut self.header.programs, &Bit::Aux(aux).bits().aux);
+            gathered.program(asked.glob, By { bit: Bit::Aux(aux), place: asked.place });
+            self.programs.push(aux);
+        }
+    }
+
+    /// Writes down where the automaton of lists begins for each program.
+    pub(super) fn begin_at(&mut self, starts: Vec<(u16, u16)>) {
+        for (&aux, (start, unknown)) in self.programs.iter().zip(starts) {
+            self.aux[aux] = Aux { start, unknown, ..Aux::default() };
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod limits;
+mod lists;
 mod making;
 mod shown;
 mod size;

@@ -73,6 +73,8 @@ macro_rules! for_each_field {
             SB_DEV = super_block."s_dev", required;
             SB_FLAGS = super_block."s_flags", required;
             BPRM_FILE = linux_binprm."file", required;
+            BPRM_FILENAME = linux_binprm."filename", required;
+            BPRM_INTERP = linux_binprm."interp", required;
             CSS_SET_DFL_CGRP = css_set."dfl_cgrp", required;
             CGROUP_KN = cgroup."kn", required;
             KERNFS_NAME = kernfs_node."name", required;

@@ -96,6 +96,8 @@ pub struct Header {
     pub signs: [u64; AUX_WORDS],
     /// Aux sets that are programs whose arguments rules look at: [`Aux::start`].
     pub programs: [u64; AUX_WORDS],
+    /// Those of the signs that are scripts: paths, and nothing to the path of an executable.
+    pub scripts: [u64; AUX_WORDS],
     /// Class of every program with each of [`crate::process::exec_flag::TRAITS`], 0 for none.
     pub traits: [u32; 4],
     /// Counts the plans of one daemon, from 1.
@@ -110,8 +112,8 @@ pub struct Header {
     pub reserved: u8,
     /// State of the automaton of lists before the arguments of any program, whose signs it finds.
     pub arguments: u32,
-    /// Always zero.
-    pub reserved_too: u32,
+    /// The aux set of the programs that have a script, where agents are recognised by one.
+    pub interpreters: u32,
 }
 
 /// Bits of [`Header::flags`].
@@ -144,6 +146,8 @@ pub mod header_flag {
     pub const PROGRAMS: u32 = 1 << 16;
     /// Agents are recognised by the arguments of any program.
     pub const ARGUMENTS: u32 = 1 << 17;
+    /// Agents are recognised by the file that an interpreter is started on.
+    pub const SCRIPTS: u32 = 1 << 18;
 }
 
 /// What a literal is compared with. The number is part of the hash: spaces never meet.

@@ -25,7 +25,7 @@ use crate::{
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
-    task, traits,
+    scripts, task, traits,
     verdict::{self, Exe},
 };
 
@@ -89,7 +89,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
             lists::find(plan, scratch, task);
             // SAFETY: a claimed slot.
             unsafe { classify::traits(plan, &raw mut (*scratch).bits, (*scratch).traits) };
-            let exec = New { plan, scratch, task, file, exe };
+            let exec = New { plan, scratch, task, bprm, file, exe };
             match tag {
                 Some(tag) => exec.in_session(&ctx, tag),
                 None => exec.outside(&ctx),
@@ -127,6 +127,7 @@ struct New<'a> {
     plan: &'a Plan,
     scratch: *mut Scratch,
     task: *const u8,
+    bprm: *const u8,
     file: Address,
     exe: Missed<u32>,
 }
@@ -197,6 +198,11 @@ impl New<'_> {
         if header.clauses == 0 {
             return 0;
         }
+        // What the executable is called is no script.
+        for word in 0..AUX_WORDS {
+            // SAFETY: a claimed slot.
+            unsafe { (*self.scratch).bits.aux[word] &= !header.scripts[word] };
+        }
         self.add_other_signs();
         let mut any = 0;
         // SAFETY: a claimed slot.
@@ -220,7 +226,7 @@ impl New<'_> {
         }
     }
 
-    /// Adds the signs that are not the executable: arguments, user and cgroup.
+    /// Adds the signs that are not the executable: arguments, script, user and cgroup.
     #[inline(always)]
     fn add_other_signs(&self) {
         let flags = self.plan.header.flags;
@@ -228,6 +234,7 @@ impl New<'_> {
         if flags & header_flag::ARGUMENTS != 0 {
             lists::signs(self.plan, self.scratch);
         }
+        scripts::signs(self.plan, self.scratch, self.task, self.bprm);
         if flags & header_flag::USERS != 0 {
             let uid = field::read::<Address>(self.task as Address, &field::TASK_CRED)
                 .and_then(|cred| field::read::<u32>(cred, &field::CRED_UID));

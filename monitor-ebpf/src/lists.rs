@@ -35,7 +35,9 @@ pub(crate) fn find(plan: &Plan, scratch: *mut Scratch, task: *const u8) {
     // SAFETY: a claimed slot.
     let scratch = unsafe { &mut *scratch };
     scratch.list_len = 0;
-    if plan.header.flags & (header_flag::PROGRAMS | header_flag::ARGUMENTS) == 0 {
+    if plan.header.flags & (header_flag::PROGRAMS | header_flag::ARGUMENTS | header_flag::SCRIPTS)
+        == 0
+    {
         return;
     }
     match copy(scratch, task) {

@@ -2,7 +2,8 @@
 //!
 //! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`file`], [`uring`], [`net`];
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
-//!    about this program, [`classify`] which lists is it in, [`lists`] and by its arguments, [`verdict`] what is to
+//!    about this program, [`classify`] which lists is it in, [`lists`] and by its arguments, [`scripts`] which file is it
+//!    started on, [`verdict`] what is to
 //!    be done;
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
 //!    beside the hooks [`judge`], which the daemon asks what a hook would do;
@@ -25,6 +26,7 @@ mod judge;
 mod classify;
 mod lists;
 mod path;
+mod scripts;
 mod task;
 mod traits;
 mod verdict;

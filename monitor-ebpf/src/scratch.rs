@@ -17,6 +17,8 @@ use crate::{
     classify::{Place, Scan},
     maps,
     miss::Missed,
+    path::Name,
+    scripts::Word,
 };
 
 /// Slots of a CPU.
@@ -31,6 +33,8 @@ pub(crate) const NAME_ROOM: usize = 256;
 pub(crate) const RECORD_BUFFER: usize = 16384;
 /// Bytes of an argument area that a masked index reaches.
 pub(crate) const LIST_BUFFER: usize = LIST_BYTES + 1;
+/// Bytes of the name of a script that a masked index reaches (`PATH_MAX`): it is behind the arguments.
+pub(crate) const NAME_BUFFER: usize = 4096;
 /// Room beyond the mask for the last and longest piece of a record.
 pub(crate) const PIECE_ROOM: usize = ARGV_BYTES;
 
@@ -69,6 +73,10 @@ pub(crate) struct Scratch {
     pub(crate) list_len: u32,
     /// State of the automaton that reads it.
     pub(crate) list_state: u32,
+    /// The search for a script among the arguments.
+    pub(crate) word: Word,
+    /// The name of the script.
+    pub(crate) script: Name,
     /// The path of the object.
     pub(crate) path: PathBuffer,
     /// The path of the executable, where an exception asks for it.
@@ -122,6 +130,15 @@ pub(crate) fn executable(scratch: *mut Scratch) -> Place {
         }
     }
 }
+
+/// Room for the name of a script: [`NAME_BUFFER`] bytes behind the arguments.
+#[inline(always)]
+pub(crate) fn name(scratch: *mut Scratch) -> *mut u8 {
+    // SAFETY: a claimed slot, whose record is that long.
+    unsafe { (&raw mut (*scratch).record).cast::<u8>().add(LIST_BUFFER) }
+}
+
+const _: () = assert!(LIST_BUFFER + NAME_BUFFER <= RECORD_BUFFER + PIECE_ROOM);
 
 /// Where the path of the cgroup is: its bits are among those of the new executable.
 #[inline(always)]

@@ -44,6 +44,7 @@ fn shown(running: &Running) -> Start<'_> {
         cgroup: &running.cgroup,
         uid: running.process.uid,
         argv: Some(&image.argv),
+        cwd: image.cwd.as_deref(),
     }
 }
 

@@ -63,6 +63,7 @@ pub mod compile;
 pub mod labels;
 pub mod lookup;
 pub mod recognise;
+pub mod script;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use monitor_common::plan::{AUX_WORDS, Bits, LAST, LIST_BYTES, LISTS, MORE, heade
 use super::{
     evaluate::Args,
     plan::{KernelPlan, add, numbers},
+    script::script,
 };
 
 /// What the start of a program shows.
@@ -21,6 +22,8 @@ pub struct Start<'a> {
     pub uid: u32,
     /// The program's name and its arguments, none where they are not known.
     pub argv: Option<&'a [Vec<u8>]>,
+    /// The working directory, none where it is not known.
+    pub cwd: Option<&'a [u8]>,
 }
 
 impl Start<'_> {
@@ -37,6 +40,8 @@ impl KernelPlan {
     #[must_use]
     pub fn recognise(&self, start: &Start<'_>) -> Vec<u32> {
         let mut bits = self.classify_path(start.exe);
+        // What the executable is called is no script.
+        bits.aux.iter_mut().zip(self.header.scripts).for_each(|(word, scripts)| *word &= !scripts);
         if self.has(header_flag::CGROUPS) {
             add(&mut bits, &self.classify_cgroup(start.cgroup));
         }
@@ -49,6 +54,15 @@ impl KernelPlan {
             && let Args::Known(args) = start.args()
         {
             self.run_from(LISTS, self.header.arguments, area(args), &mut bits);
+        }
+        if self.has(header_flag::SCRIPTS)
+            && let Args::Known(_) = start.args()
+            && let Some(path) = script(start.exe, start.argv.unwrap_or_default(), start.cwd)
+        {
+            let found = self.classify_path(&path);
+            let scripts =
+                self.header.scripts.into_iter().zip(found.aux).map(|(mask, aux)| mask & aux);
+            bits.aux.iter_mut().zip(scripts).for_each(|(word, more)| *word |= more);
         }
         let mut agents = vec![];
         for clause in &self.clauses {

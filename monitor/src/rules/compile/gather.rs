@@ -20,6 +20,7 @@ use crate::rules::{
     model::{Destination, Item, Objects, Place, Program, Sign, To, Trait},
     plan::{Bit, add},
     reach::Need,
+    script::INTERPRETERS,
 };
 
 /// Everything that is looked up.
@@ -39,6 +40,8 @@ pub(super) struct Gathered<'a> {
     pub(super) traits: BTreeMap<Trait, (Bits, &'a Place)>,
     /// Look-ups that the plan has a use for.
     pub(super) flags: u32,
+    /// Where an agent is first recognised by its script.
+    pub(super) script: Option<&'a Place>,
     /// What there is no room for.
     pub(super) refusals: Refusals,
     /// Whether anything is below a home directory.
@@ -149,9 +152,22 @@ impl<'a> Gathered<'a> {
                 self.flags |= header_flag::ARGUMENTS;
                 self.lists.any_program(words, by);
             }
-            Sign::Stranger(_) | Sign::Script(_) | Sign::Env(..) | Sign::Container(..) => {
+            Sign::Script(glob) => {
+                self.flags |= header_flag::SCRIPTS;
+                self.script = self.script.or(Some(by.place));
+                self.glob(glob, Tree::Files, by);
+            }
+            Sign::Stranger(_) | Sign::Env(..) | Sign::Container(..) => {
                 self.unseen(by.place, Need::WeakSigns)
             }
+        }
+    }
+
+    /// Adds the programs that have a script.
+    pub(super) fn interpreters(&mut self, by: By<'a>) {
+        for name in INTERPRETERS {
+            let spelling = name.as_bytes().to_vec();
+            add(&mut self.literal(Space::Name, spelling, by.place).exact, &by.bit.bits());
         }
     }
 

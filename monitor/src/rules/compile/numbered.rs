@@ -59,6 +59,12 @@ impl Numbered {
             numbered.agent(agent, number, &mut signs, gathered);
         }
         numbered.programs(gathered);
+        if let Some(place) = gathered.script
+            && let Some(aux) = numbered.next_aux(place, gathered)
+        {
+            gathered.interpreters(By { bit: Bit::Aux(aux), place });
+            numbered.header.interpreters = u32::try_from(aux).expect("there is room for fewer");
+        }
         numbered.header.clauses =
             u32::try_from(numbered.clauses.len()).expect("there is room for fewer");
         numbered
@@ -133,6 +139,9 @@ impl Numbered {
                 };
                 if signs.insert(sign, aux).is_none() {
                     merge(&mut self.header.signs, &Bit::Aux(aux).bits().aux);
+                    if matches!(sign, Sign::Script(_)) {
+                        merge(&mut self.header.scripts, &Bit::Aux(aux).bits().aux);
+                    }
                     gathered.sign(sign, By { bit: Bit::Aux(aux), place: &agent.place });
                 }
                 merge(&mut clause.signs, &Bit::Aux(aux).bits().aux);

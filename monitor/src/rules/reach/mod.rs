@@ -137,7 +137,7 @@ pub fn within(rules: &RuleSet, now: Moment) -> Within {
 
 /// Whether the hooks know a sign when a program starts.
 const fn is_seen(sign: &Sign) -> bool {
-    !matches!(sign, Sign::Script(_) | Sign::Env(..) | Sign::Container(..))
+    !matches!(sign, Sign::Env(..) | Sign::Container(..))
 }
 
 /// The rule without what the hooks do not see, or what they would have to see.

@@ -78,13 +78,16 @@ pub enum Miss {
     PendingNotKept = 12,
     /// The argument area of a new program was longer than [`crate::plan::LIST_BYTES`]: its arguments are unknown.
     ArgumentsTooLong = 13,
+    /// The environment of a new program could not be read to its end, or has more than
+    /// [`crate::plan::ENVIRONMENT_PIECES`]: what was not read is no sign.
+    EnvironmentUnknown = 14,
     /// A record did not fit its scratch buffer and was sent without its bytes.
     RecordCut = 11,
 }
 
 impl Miss {
     /// Every miss, by number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TagNotInherited,
         Self::TagNotSet,
         Self::LimitsFull,
@@ -99,6 +102,7 @@ impl Miss {
         Self::RecordCut,
         Self::PendingNotKept,
         Self::ArgumentsTooLong,
+        Self::EnvironmentUnknown,
     ];
 
     /// The place in the counter array: after [`Counter::ALL`].
@@ -126,6 +130,7 @@ impl Miss {
             Self::RecordCut => "record_cut",
             Self::PendingNotKept => "pending_not_kept",
             Self::ArgumentsTooLong => "arguments_too_long",
+            Self::EnvironmentUnknown => "environment_unknown",
         }
     }
 }

@@ -44,6 +44,8 @@ macro_rules! for_each_field {
             CRED_UID = cred."uid", required;
             MM_ARG_START = mm_struct."arg_start", required;
             MM_ARG_END = mm_struct."arg_end", required;
+            MM_ENV_START = mm_struct."env_start", required;
+            MM_ENV_END = mm_struct."env_end", required;
             MM_EXE_FILE = mm_struct."exe_file", required;
             FS_PWD = fs_struct."pwd", required;
             FILES_FDT = files_struct."fdt", required;

@@ -112,6 +112,10 @@ pub struct Header {
     pub reserved: u8,
     /// State of the automaton of lists before the arguments of any program, whose signs it finds.
     pub arguments: u32,
+    /// State of the automaton of lists before a variable of the environment.
+    pub environment: u32,
+    /// Always zero.
+    pub reserved_too: u32,
     /// The aux set of the programs that have a script, where agents are recognised by one.
     pub interpreters: u32,
 }
@@ -148,6 +152,8 @@ pub mod header_flag {
     pub const ARGUMENTS: u32 = 1 << 17;
     /// Agents are recognised by the file that an interpreter is started on.
     pub const SCRIPTS: u32 = 1 << 18;
+    /// Agents are recognised by their environment.
+    pub const ENVIRONMENT: u32 = 1 << 19;
 }
 
 /// What a literal is compared with. The number is part of the hash: spaces never meet.
@@ -241,7 +247,8 @@ pub const fn hash_step(hash: u64, secret: u64, byte: u8) -> u64 {
 /// every object whose reading comes to the state, on its way or at its end; 0 for none. The forward one
 /// reads a NUL behind the last byte, so that it can tell the end.
 ///
-/// The one of lists reads the argument area of a new program. Behind the NUL that closes a text it reads [`MORE`]
+/// The one of lists reads the argument area of a new program, and each variable of its environment by itself.
+/// Behind the NUL that closes an argument it reads [`MORE`]
 /// if another text follows, and [`LAST`] if none does, so that it can tell an empty text from the end. It begins
 /// in a state of its own for every program whose arguments rules look at, and finds the rules themselves.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -273,6 +280,8 @@ pub const LISTS: u32 = 2;
 
 /// Bytes of an argument area at most, the program's name among it. A longer one is unknown.
 pub const LIST_BYTES: usize = 16_383;
+/// Pieces of an environment at most, of nearly [`LIST_BYTES`] each. What is beyond them is unknown.
+pub const ENVIRONMENT_PIECES: u32 = 8;
 /// What the automaton of lists reads between two texts.
 pub const MORE: u8 = 1;
 /// What it reads behind the last text.

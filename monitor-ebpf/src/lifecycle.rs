@@ -20,6 +20,7 @@ use monitor_common::{
 use crate::{
     classify::{self, Plan},
     emit::{self, Draft},
+    environment,
     field::{self, Address},
     lists, maps,
     miss::{self, Missed},
@@ -226,7 +227,8 @@ impl New<'_> {
         }
     }
 
-    /// Adds the signs that are not the executable: arguments, script, user and cgroup.
+    /// Adds the signs that are not the executable: arguments, script, user, cgroup
+    /// and environment.
     #[inline(always)]
     fn add_other_signs(&self) {
         let flags = self.plan.header.flags;
@@ -250,6 +252,7 @@ impl New<'_> {
                 Err(why) => miss::note(why),
             }
         }
+        environment::signs(self.plan, self.scratch, self.task);
     }
 
     #[inline(never)]

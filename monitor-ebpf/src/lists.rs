@@ -27,7 +27,7 @@ use crate::{
     scratch::{LIST_BUFFER, Scratch},
 };
 
-const MASK: u32 = LIST_BUFFER as u32 - 1;
+pub(crate) const MASK: u32 = LIST_BUFFER as u32 - 1;
 
 /// Copies the arguments of a new program to where records are made, if the plan looks at them.
 #[inline(never)]
@@ -110,8 +110,8 @@ pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch) {
 
 /// What does not change while a list is read.
 #[repr(C)]
-struct Reader {
-    scratch: *mut Scratch,
+pub(crate) struct Reader {
+    pub(crate) scratch: *mut Scratch,
     automaton: *const Automaton,
     bank: u32,
     shift: u32,
@@ -119,7 +119,7 @@ struct Reader {
 
 impl Reader {
     #[inline(always)]
-    fn new(plan: &Plan, scratch: *mut Scratch) -> Option<Self> {
+    pub(crate) fn new(plan: &Plan, scratch: *mut Scratch) -> Option<Self> {
         let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, LISTS)) else {
             miss::note(Miss::NoPlan);
             return None;
@@ -176,7 +176,7 @@ extern "C" fn read_byte(index: u32, reader: *mut Reader) -> i64 {
 }
 
 #[inline(always)]
-fn step(reader: &Reader, scratch: &mut Scratch, byte: u8) {
+pub(crate) fn step(reader: &Reader, scratch: &mut Scratch, byte: u8) {
     // SAFETY: as in `read_byte`.
     let automaton = unsafe { &*reader.automaton };
     let state = classify::next(automaton, scratch.list_state, reader.shift, byte);

@@ -3,7 +3,7 @@
 //! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`file`], [`uring`], [`net`];
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
 //!    about this program, [`classify`] which lists is it in, [`lists`] and by its arguments, [`scripts`] which file is it
-//!    started on, [`verdict`] what is to
+//!    started on, [`environment`] and with which variables, [`verdict`] what is to
 //!    be done;
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
 //!    beside the hooks [`judge`], which the daemon asks what a hook would do;
@@ -24,6 +24,7 @@ mod uring;
 mod judge;
 
 mod classify;
+mod environment;
 mod lists;
 mod path;
 mod scripts;

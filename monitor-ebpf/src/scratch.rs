@@ -73,6 +73,10 @@ pub(crate) struct Scratch {
     pub(crate) list_len: u32,
     /// State of the automaton that reads it.
     pub(crate) list_state: u32,
+    /// Of a piece of the environment there: the next byte.
+    pub(crate) list_at: u32,
+    /// Bytes behind that piece.
+    pub(crate) list_left: u64,
     /// The search for a script among the arguments.
     pub(crate) word: Word,
     /// The name of the script.

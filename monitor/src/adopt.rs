@@ -5,7 +5,10 @@
 
 use std::{collections::HashMap, os::fd::AsFd as _};
 
-use monitor_common::tag::{LIMITS, NO_AGENT, Tag};
+use monitor_common::{
+    plan::header_flag,
+    tag::{LIMITS, NO_AGENT, Tag},
+};
 
 use crate::{
     agent::Agents,
@@ -37,7 +40,7 @@ pub(crate) fn adopt(tags: &Tags, plan: &KernelPlan, agents: &mut Agents) {
 }
 
 /// What a process shows of its start, as far as it has not changed it since.
-fn shown(running: &Running) -> Start<'_> {
+fn shown<'a>(running: &'a Running, environment: &'a [Vec<u8>]) -> Start<'a> {
     let image = &running.process.image;
     Start {
         exe: image.exe.as_deref().unwrap_or_default(),
@@ -45,7 +48,14 @@ fn shown(running: &Running) -> Start<'_> {
         uid: running.process.uid,
         argv: Some(&image.argv),
         cwd: image.cwd.as_deref(),
+        environment,
     }
+}
+
+/// The environment of a process, where anybody is recognised by it.
+fn environment(plan: &KernelPlan, running: &Running) -> Vec<Vec<u8>> {
+    let asked = plan.header.flags & header_flag::ENVIRONMENT != 0;
+    asked.then(|| host::environment(running.id.pid)).unwrap_or_default()
 }
 
 /// A process that is an agent or descends from one.
@@ -66,7 +76,8 @@ impl Adopted {
         }
         let mut adopted = Self { root: process.id, limits: Vec::new() };
         for ancestor in line.into_iter().rev() {
-            for agent in plan.recognise(&shown(ancestor)) {
+            let environment = environment(plan, ancestor);
+            for agent in plan.recognise(&shown(ancestor, &environment)) {
                 if !adopted.limits.contains(&agent) {
                     adopted.limits.push(agent);
                     adopted.root = ancestor.id;

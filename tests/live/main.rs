@@ -50,6 +50,8 @@ mod record;
 mod reload;
 /// What rule files mean.
 mod rules;
+/// Agents by what whoever starts them chooses.
+mod signs;
 /// Daemons that cannot start.
 mod startup;
 /// Plans that take turns while agents act.

@@ -24,6 +24,8 @@ pub struct Start<'a> {
     pub argv: Option<&'a [Vec<u8>]>,
     /// The working directory, none where it is not known.
     pub cwd: Option<&'a [u8]>,
+    /// Variables of the environment, `NAME=VALUE`.
+    pub environment: &'a [Vec<u8>],
 }
 
 impl Start<'_> {
@@ -63,6 +65,12 @@ impl KernelPlan {
             let scripts =
                 self.header.scripts.into_iter().zip(found.aux).map(|(mask, aux)| mask & aux);
             bits.aux.iter_mut().zip(scripts).for_each(|(word, more)| *word |= more);
+        }
+        if self.has(header_flag::ENVIRONMENT) {
+            for entry in start.environment {
+                let entry = entry.iter().copied().chain([0]);
+                self.run_from(LISTS, self.header.environment, entry, &mut bits);
+            }
         }
         let mut agents = vec![];
         for clause in &self.clauses {

@@ -157,9 +157,11 @@ impl<'a> Gathered<'a> {
                 self.script = self.script.or(Some(by.place));
                 self.glob(glob, Tree::Files, by);
             }
-            Sign::Stranger(_) | Sign::Env(..) | Sign::Container(..) => {
-                self.unseen(by.place, Need::WeakSigns)
+            Sign::Env(name, value) => {
+                self.flags |= header_flag::ENVIRONMENT;
+                self.lists.variable(name, value.as_ref(), by);
             }
+            Sign::Stranger(_) | Sign::Container(..) => self.unseen(by.place, Need::WeakSigns),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Lists: the arguments that rules and signs look at, and the automaton that reads them.
+//! Lists: the arguments that rules and signs look at, the variables that signs look at, and the automaton that
+//! reads them.
 //!
 //! An item of a rule that has arguments needs the program *and* its arguments, which bits that are added up cannot
 //! say. So each such program is an aux set, and where a new program is in one, the automaton is begun in the
@@ -25,8 +26,10 @@ use crate::rules::{
 
 /// Node of the graph before the arguments of any program: what is found from there are signs.
 pub(super) const ANY_PROGRAM: usize = 0;
+/// Node of the graph before a variable of the environment.
+pub(super) const ENVIRONMENT: usize = 1;
 /// Node of the graph before the arguments of the first program.
-const FIRST_PROGRAM: usize = 1;
+const FIRST_PROGRAM: usize = 2;
 
 /// The lists that are looked at.
 #[derive(Debug, Default)]
@@ -35,7 +38,7 @@ pub(super) struct Lists<'a> {
     pub(super) patterns: Vec<Pattern<'a>>,
     /// Where each was first written.
     pub(super) places: Vec<&'a Place>,
-    known: HashMap<(usize, &'a Words), usize>,
+    known: HashMap<Text<'a>, usize>,
     /// Programs, by number.
     pub(super) programs: Vec<Asked<'a>>,
     numbers: HashMap<&'a Glob, usize>,
@@ -60,17 +63,21 @@ impl<'a> Lists<'a> {
             self.programs.len() - 1
         });
         add(&mut self.programs[number].bits, &by.bit.bits());
-        self.add(FIRST_PROGRAM + number, words, by);
+        self.add(Text::Arguments(FIRST_PROGRAM + number, words), by);
     }
 
     /// Adds arguments of whatever program.
     pub(super) fn any_program(&mut self, words: &'a Words, by: By<'a>) {
-        self.add(ANY_PROGRAM, words, by);
+        self.add(Text::Arguments(ANY_PROGRAM, words), by);
     }
 
-    fn add(&mut self, root: usize, words: &'a Words, by: By<'a>) {
-        let at = *self.known.entry((root, words)).or_insert_with(|| {
-            let text = Text::Arguments(root, words);
+    /// Adds a variable of the environment.
+    pub(super) fn variable(&mut self, name: &'a str, value: Option<&'a TextGlob>, by: By<'a>) {
+        self.add(Text::Variable(name, value), by);
+    }
+
+    fn add(&mut self, text: Text<'a>, by: By<'a>) {
+        let at = *self.known.entry(text).or_insert_with(|| {
             self.patterns.push(Pattern { text, bits: Bits::default() });
             self.places.push(by.place);
             self.places.len() - 1
@@ -128,6 +135,16 @@ pub(super) fn arguments(words: &Words) -> Vec<Step> {
     // With `**` at the end, what follows makes no difference.
     if !open {
         steps.push(Step::Byte(LAST));
+    }
+    steps
+}
+
+/// A variable, read from its name to the NUL behind its value.
+pub(super) fn variable(name: &str, value: Option<&TextGlob>) -> Vec<Step> {
+    let mut steps: Vec<Step> = name.bytes().chain([b'=']).map(Step::Byte).collect();
+    if let Some(value) = value {
+        text(value, &mut steps);
+        steps.push(Step::Byte(0));
     }
     steps
 }

@@ -32,7 +32,6 @@ use self::{
     automaton::Built,
     classes::Classes,
     gather::Gathered,
-    lists::ANY_PROGRAM,
     nfa::Pattern,
     numbered::Numbered,
     refusal::{Limit, Refusals},
@@ -88,11 +87,13 @@ fn tables(
     let users = users(gathered, &mut classes, &mut refusals);
     let traits = traits(gathered, &mut classes, &mut refusals);
     let built = automata(gathered, &mut classes, &mut refusals);
-    let lists = built[LISTS as usize].as_ref();
+    let read = built[LISTS as usize].as_ref();
     let only = &numbered.header.only;
-    let starts = gathered.lists.starts(lists, only, &mut classes, &mut refusals);
+    let starts = gathered.lists.starts(read, only, &mut classes, &mut refusals);
     numbered.begin_at(starts);
-    let arguments = lists.map_or(0, |lists| lists.starts[ANY_PROGRAM]);
+    let before =
+        |node: usize| read.and_then(|read| read.starts.get(node)).copied().unwrap_or_default();
+    let (arguments, environment) = (before(lists::ANY_PROGRAM), before(lists::ENVIRONMENT));
     let sizes =
         built.each_ref().map(|built| built.as_ref().map(|built| built.size).unwrap_or_default());
     let shifts = built.each_ref().map(|built| built.as_ref().map_or(0, |built| built.shift));
@@ -107,6 +108,7 @@ fn tables(
             flags,
             shifts,
             arguments,
+            environment,
             ..numbered.header
         },
         literals,

@@ -12,7 +12,7 @@ use monitor_common::plan::{Bits, Space};
 use super::{classes::Sets, lists};
 use crate::rules::{
     glob::{ByteSet, Glob, Part, Unit},
-    words::Words,
+    words::{TextGlob, Words},
 };
 
 /// What an automaton must find, and what it then adds.
@@ -25,7 +25,7 @@ pub(super) struct Pattern<'a> {
 }
 
 /// What is found. One automaton is of paths read from one side, or of lists.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Text<'a> {
     /// Paths of a space, read from their first byte.
     Anchored(&'a Glob, Space),
@@ -33,6 +33,8 @@ pub(super) enum Text<'a> {
     Floating(&'a Glob),
     /// The arguments of a program, which is known by the number of the node before its name.
     Arguments(usize, &'a Words),
+    /// A variable of the environment, and maybe its value.
+    Variable(&'a str, Option<&'a TextGlob>),
 }
 
 impl Text<'_> {
@@ -41,6 +43,7 @@ impl Text<'_> {
             Self::Anchored(glob, space) => forward(glob, *space),
             Self::Floating(glob) => backward(glob),
             Self::Arguments(_, words) => lists::arguments(words),
+            Self::Variable(name, value) => lists::variable(name, *value),
         }
     }
 
@@ -49,6 +52,7 @@ impl Text<'_> {
         match self {
             Self::Anchored(..) | Self::Floating(_) => 0,
             Self::Arguments(root, _) => *root,
+            Self::Variable(..) => lists::ENVIRONMENT,
         }
     }
 
@@ -56,7 +60,7 @@ impl Text<'_> {
     const fn separator(&self) -> u8 {
         match self {
             Self::Anchored(..) | Self::Floating(_) => b'/',
-            Self::Arguments(..) => 0,
+            Self::Arguments(..) | Self::Variable(..) => 0,
         }
     }
 }

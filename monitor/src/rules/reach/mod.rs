@@ -63,7 +63,7 @@ pub enum Need {
     Privileges,
     /// What happened before.
     Sequences,
-    /// What a process says of itself, or a container engine of a container.
+    /// What a container engine says of a container.
     WeakSigns,
 }
 
@@ -74,9 +74,7 @@ impl fmt::Display for Need {
             Self::UnixSockets => "no hook sees UNIX sockets",
             Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
-            Self::WeakSigns => {
-                "script, args, env and what an engine says of a container are not known to the hooks"
-            }
+            Self::WeakSigns => "what an engine says of a container is not known to the hooks",
         })
     }
 }
@@ -137,7 +135,7 @@ pub fn within(rules: &RuleSet, now: Moment) -> Within {
 
 /// Whether the hooks know a sign when a program starts.
 const fn is_seen(sign: &Sign) -> bool {
-    !matches!(sign, Sign::Env(..) | Sign::Container(..))
+    !matches!(sign, Sign::Container(..))
 }
 
 /// The rule without what the hooks do not see, or what they would have to see.

@@ -65,7 +65,8 @@ pub enum Miss {
     NoPlan = 6,
     /// The signal of a kill could not be sent.
     SignalNotSent = 7,
-    /// The argument area of a new program could not be read; the exec record has none.
+    /// The argument area of a new program could not be read: its arguments are unknown, and the exec record has
+    /// none. Counted for each of the two.
     ArgumentsUnreadable = 8,
     /// The working directory of a new program could not be walked; the exec record has none.
     CwdUnreadable = 9,
@@ -75,13 +76,18 @@ pub enum Miss {
     /// An `io_uring` open could not be remembered until the next submission: what is submitted behind it
     /// may be done before it is judged.
     PendingNotKept = 12,
+    /// The argument area of a new program was longer than [`crate::plan::LIST_BYTES`]: its arguments are unknown.
+    ArgumentsTooLong = 13,
+    /// The environment of a new program could not be read to its end, or has more than
+    /// [`crate::plan::ENVIRONMENT_PIECES`]: what was not read is no sign.
+    EnvironmentUnknown = 14,
     /// A record did not fit its scratch buffer and was sent without its bytes.
     RecordCut = 11,
 }
 
 impl Miss {
     /// Every miss, by number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::TagNotInherited,
         Self::TagNotSet,
         Self::LimitsFull,
@@ -95,6 +101,8 @@ impl Miss {
         Self::DirectDescriptor,
         Self::RecordCut,
         Self::PendingNotKept,
+        Self::ArgumentsTooLong,
+        Self::EnvironmentUnknown,
     ];
 
     /// The place in the counter array: after [`Counter::ALL`].
@@ -121,6 +129,8 @@ impl Miss {
             Self::DirectDescriptor => "direct_descriptor",
             Self::RecordCut => "record_cut",
             Self::PendingNotKept => "pending_not_kept",
+            Self::ArgumentsTooLong => "arguments_too_long",
+            Self::EnvironmentUnknown => "environment_unknown",
         }
     }
 }

@@ -44,6 +44,8 @@ macro_rules! for_each_field {
             CRED_UID = cred."uid", required;
             MM_ARG_START = mm_struct."arg_start", required;
             MM_ARG_END = mm_struct."arg_end", required;
+            MM_ENV_START = mm_struct."env_start", required;
+            MM_ENV_END = mm_struct."env_end", required;
             MM_EXE_FILE = mm_struct."exe_file", required;
             FS_PWD = fs_struct."pwd", required;
             FILES_FDT = files_struct."fdt", required;
@@ -73,6 +75,8 @@ macro_rules! for_each_field {
             SB_DEV = super_block."s_dev", required;
             SB_FLAGS = super_block."s_flags", required;
             BPRM_FILE = linux_binprm."file", required;
+            BPRM_FILENAME = linux_binprm."filename", required;
+            BPRM_INTERP = linux_binprm."interp", required;
             CSS_SET_DFL_CGRP = css_set."dfl_cgrp", required;
             CGROUP_KN = cgroup."kn", required;
             KERNFS_NAME = kernfs_node."name", required;

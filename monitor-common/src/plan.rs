@@ -97,6 +97,10 @@ pub struct Header {
     pub exceptions: [u64; AUX_WORDS],
     /// Aux sets that are signs of agents.
     pub signs: [u64; AUX_WORDS],
+    /// Aux sets that are programs whose arguments rules look at: [`Aux::start`].
+    pub programs: [u64; AUX_WORDS],
+    /// Those of the signs that are scripts: paths, and nothing to the path of an executable.
+    pub scripts: [u64; AUX_WORDS],
     /// Class of every program with each of [`crate::process::exec_flag::TRAITS`], 0 for none.
     pub traits: [u32; 4],
     /// Counts the plans of one daemon, from 1.
@@ -105,11 +109,18 @@ pub struct Header {
     pub clauses: u32,
     /// A sum of [`header_flag`]s: look-ups that this plan has no use for are left out.
     pub flags: u32,
-    /// `log2` of the byte classes of the forward and of the backward automaton: a state's row begins
-    /// at `state << shift`.
-    pub shifts: [u8; 2],
+    /// `log2` of the byte classes of each automaton: a state's row begins at `state << shift`.
+    pub shifts: [u8; AUTOMATA as usize],
     /// Always zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
+    /// State of the automaton of lists before the arguments of any program, whose signs it finds.
+    pub arguments: u32,
+    /// State of the automaton of lists before a variable of the environment.
+    pub environment: u32,
+    /// Always zero.
+    pub reserved_too: u32,
+    /// The aux set of the programs that have a script, where agents are recognised by one.
+    pub interpreters: u32,
 }
 
 /// Bits of [`Header::flags`].
@@ -139,13 +150,21 @@ pub mod header_flag {
     /// Some files are known by their inode.
     pub const LABELS: u32 = 2048;
     /// Hosts of the [`super::Space::Host`] space have a protocol and a port.
-    pub const HOST_PROTOCOL_PORT: u32 = 1 << 16;
+    pub const HOST_PROTOCOL_PORT: u32 = 1 << 12;
     /// Hosts have a protocol and any port.
-    pub const HOST_PROTOCOL: u32 = 1 << 17;
+    pub const HOST_PROTOCOL: u32 = 1 << 13;
     /// Hosts have a port of any protocol.
-    pub const HOST_PORT: u32 = 1 << 18;
+    pub const HOST_PORT: u32 = 1 << 14;
     /// Hosts have neither.
-    pub const HOST: u32 = 1 << 19;
+    pub const HOST: u32 = 1 << 15;
+    /// Rules look at the arguments of some programs: [`super::Header::programs`].
+    pub const PROGRAMS: u32 = 1 << 16;
+    /// Agents are recognised by the arguments of any program.
+    pub const ARGUMENTS: u32 = 1 << 17;
+    /// Agents are recognised by the file that an interpreter is started on.
+    pub const SCRIPTS: u32 = 1 << 18;
+    /// Agents are recognised by their environment.
+    pub const ENVIRONMENT: u32 = 1 << 19;
 }
 
 /// What a literal is compared with. The number is part of the hash: spaces never meet.
@@ -240,11 +259,16 @@ pub const fn hash_step(hash: u64, secret: u64, byte: u8) -> u64 {
     mixed ^ (mixed >> 32)
 }
 
-/// One automaton of a bank, as the value of an array of `BANKS * 2` rows: forward, then backward.
+/// One automaton of a bank, as the value of an array of `BANKS * AUTOMATA` rows.
 ///
 /// A step is `cells[(state << shift) + classes[byte]]`. State 0 is dead. `accept[state]` is the class of
 /// every object whose reading comes to the state, on its way or at its end; 0 for none. The forward one
 /// reads a NUL behind the last byte, so that it can tell the end.
+///
+/// The one of lists reads the argument area of a new program, and each variable of its environment by itself.
+/// Behind the NUL that closes an argument it reads [`MORE`]
+/// if another text follows, and [`LAST`] if none does, so that it can tell an empty text from the end. It begins
+/// in a state of its own for every program whose arguments rules look at, and finds the rules themselves.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Automaton {
@@ -264,11 +288,22 @@ pub struct Automaton {
 pub const STATES: usize = 65_536;
 
 /// Rows of the automaton array of a bank.
-pub const AUTOMATA: u32 = 2;
+pub const AUTOMATA: u32 = 3;
 /// Row of the automaton that reads from the first byte on.
 pub const FORWARD: u32 = 0;
 /// Row of the automaton that reads from the last byte back.
 pub const BACKWARD: u32 = 1;
+/// Row of the automaton that reads lists of texts.
+pub const LISTS: u32 = 2;
+
+/// Bytes of an argument area at most, the program's name among it. A longer one is unknown.
+pub const LIST_BYTES: usize = 16_383;
+/// Pieces of an environment at most, of nearly [`LIST_BYTES`] each. What is beyond them is unknown.
+pub const ENVIRONMENT_PIECES: u32 = 8;
+/// What the automaton of lists reads between two texts.
+pub const MORE: u8 = 1;
+/// What it reads behind the last text.
+pub const LAST: u8 = 0;
 
 /// Row of the rule table.
 #[derive(
@@ -282,7 +317,7 @@ pub struct Rule {
     pub reserved: [u8; 7],
 }
 
-/// Row of the aux table: what the aux set of an exception does.
+/// Row of the aux table: what the aux set of an exception does, or of a program whose arguments rules look at.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
@@ -292,8 +327,10 @@ pub struct Aux {
     pub rule: u16,
     /// The aux set that the executable of the process must belong to, [`ANY_EXE`] for any.
     pub exe: u16,
-    /// Always zero.
-    pub reserved: [u8; 4],
+    /// Of a program: the state of the automaton of lists before its arguments.
+    pub start: u16,
+    /// Of a program: the class that a start of it has whose arguments could not be known.
+    pub unknown: u16,
 }
 
 /// [`Aux::exe`] of an exception that holds for every executable.

@@ -60,6 +60,9 @@ pub mod exec_flag {
     pub const SETUID: u32 = 16;
     /// Somebody else than root may write the executable or the directory that it is in.
     pub const WRITABLE: u32 = 32;
+    /// The argument area could not be read, or is longer than [`crate::plan::LIST_BYTES`], and the plan looks at
+    /// arguments: they counted as unknown.
+    pub const ARGUMENTS_UNKNOWN: u32 = 64;
     /// The four that say what is special about the executable. [`crate::plan::Header::traits`] is in the
     /// order of their bits.
     pub const TRAITS: [u32; 4] = [MEMFD, DELETED, SETUID, WRITABLE];

@@ -8,6 +8,8 @@ use crate::tag::LIMITS;
 
 /// Room for a path: [`crate::record::PATH_BYTES`] and one.
 pub const ROOM: usize = 4096;
+/// Room for an argument area: [`crate::plan::LIST_BYTES`] and one.
+pub const LIST_ROOM: usize = 16_384;
 
 /// The question. Paths stand at the end of their room, as hooks have them.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -33,10 +35,16 @@ pub struct Question {
     pub port: u32,
     /// Of a program start: the [`crate::process::exec_flag::TRAITS`] of the program.
     pub traits: u32,
+    /// Of a program start: bytes of its argument area, 0 where it is not known.
+    pub args_len: u32,
+    /// Always zero.
+    pub reserved: u32,
     /// The path; of a [`HOST`] its name, in lower case and without a dot at the end.
     pub path: [u8; ROOM],
     /// The path of the executable that acts.
     pub exe: [u8; ROOM],
+    /// The argument area, from the beginning of its room: the program's name, then its arguments, each closed by NUL.
+    pub args: [u8; LIST_ROOM],
 }
 
 /// [`Question::object`]: one that could not be known.

@@ -280,7 +280,7 @@ pub(crate) fn add(bank: u32, class: u32, bits: *mut Bits) {
 
 /// The state behind a byte.
 #[inline(always)]
-fn next(automaton: &Automaton, state: u32, shift: u32, byte: u8) -> u32 {
+pub(crate) fn next(automaton: &Automaton, state: u32, shift: u32, byte: u8) -> u32 {
     let class = u32::from(automaton.classes[byte as usize]);
     let cell = ((state << (shift & 15)) + class) as usize & (CELLS - 1);
     u32::from(automaton.cells[cell])

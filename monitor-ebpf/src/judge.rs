@@ -19,7 +19,7 @@ use monitor_common::{
 use crate::{
     classify::{self, Plan},
     host::{self, Host},
-    maps,
+    lists, maps,
     miss::Missed,
     net,
     scratch::{self, PATH_BUFFER, PathBuffer, Scratch},
@@ -74,6 +74,10 @@ fn decide(
             unsafe { *place.bits = Bits::default() };
             classify::path(plan, place, start, Space::Absolute);
             classify::traits(plan, place.bits, question.traits);
+            if question.act == Act::Exec as u32 {
+                lists::put(scratch, (&raw const question.args).cast(), question.args_len)?;
+                lists::classify(plan, scratch);
+            }
             verdict::of(plan, holding, scratch, exe)
         }
         HOST => {

@@ -20,12 +20,13 @@ use monitor_common::{
 use crate::{
     classify::{self, Plan},
     emit::{self, Draft},
+    environment,
     field::{self, Address},
-    maps,
+    lists, maps,
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
-    task, traits,
+    scripts, task, traits,
     verdict::{self, Exe},
 };
 
@@ -86,9 +87,10 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
         |scratch| {
             let exe = classify_new_program(plan, scratch, file);
             traits::find(scratch, file);
+            lists::find(plan, scratch, task);
             // SAFETY: a claimed slot.
             unsafe { classify::traits(plan, &raw mut (*scratch).bits, (*scratch).traits) };
-            let exec = New { plan, scratch, task, file, exe };
+            let exec = New { plan, scratch, task, bprm, file, exe };
             match tag {
                 Some(tag) => exec.in_session(&ctx, tag),
                 None => exec.outside(&ctx),
@@ -126,6 +128,7 @@ struct New<'a> {
     plan: &'a Plan,
     scratch: *mut Scratch,
     task: *const u8,
+    bprm: *const u8,
     file: Address,
     exe: Missed<u32>,
 }
@@ -180,7 +183,10 @@ impl New<'_> {
     fn judge(&self, tag: &Tag) -> Decision {
         let holding = verdict::holding(self.plan, tag, Act::Exec);
         match self.exe {
-            Ok(_) => verdict::of(self.plan, &holding, self.scratch, Exe::OfCurrent),
+            Ok(_) => {
+                lists::classify(self.plan, self.scratch);
+                verdict::of(self.plan, &holding, self.scratch, Exe::OfCurrent)
+            }
             Err(_) => verdict::of_unknown(self.plan, &holding),
         }
     }
@@ -192,6 +198,11 @@ impl New<'_> {
         let header = self.plan.header;
         if header.clauses == 0 {
             return 0;
+        }
+        // What the executable is called is no script.
+        for word in 0..AUX_WORDS {
+            // SAFETY: a claimed slot.
+            unsafe { (*self.scratch).bits.aux[word] &= !header.scripts[word] };
         }
         self.add_other_signs();
         let mut any = 0;
@@ -216,11 +227,16 @@ impl New<'_> {
         }
     }
 
-    /// Adds the signs that are not the executable: user and cgroup.
+    /// Adds the signs that are not the executable: arguments, script, user, cgroup
+    /// and environment.
     #[inline(always)]
     fn add_other_signs(&self) {
         let flags = self.plan.header.flags;
         let place = scratch::cgroup(self.scratch);
+        if flags & header_flag::ARGUMENTS != 0 {
+            lists::signs(self.plan, self.scratch);
+        }
+        scripts::signs(self.plan, self.scratch, self.task, self.bprm);
         if flags & header_flag::USERS != 0 {
             let uid = field::read::<Address>(self.task as Address, &field::TASK_CRED)
                 .and_then(|cred| field::read::<u32>(cred, &field::CRED_UID));
@@ -236,6 +252,7 @@ impl New<'_> {
                 Err(why) => miss::note(why),
             }
         }
+        environment::signs(self.plan, self.scratch, self.task);
     }
 
     #[inline(never)]

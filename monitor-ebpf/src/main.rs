@@ -2,7 +2,8 @@
 //!
 //! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`file`], [`uring`], [`net`];
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
-//!    about this program, [`classify`] and [`host`] which lists is it in, [`verdict`] what is to be done;
+//!    about this program, [`classify`] and [`host`] which lists is it in, [`lists`] and by its arguments, [`scripts`]
+//!    which file is it started on, [`environment`] and with which variables, [`verdict`] what is to be done;
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
 //!    beside the hooks [`judge`], which the daemon asks what a hook would do;
 //! 4. what all of them stand on: [`field`] offsets, [`scratch`] memory, [`maps`], [`atomic`].
@@ -22,8 +23,11 @@ mod uring;
 mod judge;
 
 mod classify;
+mod environment;
 mod host;
+mod lists;
 mod path;
+mod scripts;
 mod task;
 mod traits;
 mod verdict;

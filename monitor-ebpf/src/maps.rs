@@ -53,7 +53,7 @@ pub(crate) static LITERALS: HashMap<
     NO_PREALLOC,
 > = HashMap::new();
 
-/// Two automata a bank.
+/// Three automata a bank.
 #[btf_map]
 pub(crate) static AUTOMATA: Array<plan::Automaton, { PER_BANK * plan::AUTOMATA as usize }> =
     Array::new();

@@ -16,7 +16,7 @@ use monitor_common::{counter::Miss, record::PATH_STEPS};
 use crate::{
     field::{self, Address},
     miss::Missed,
-    scratch::{NAME_ROOM, PATH_BUFFER, PathBuffer},
+    scratch::{NAME_BUFFER, NAME_ROOM, PATH_BUFFER, PathBuffer},
 };
 
 const MASK: u32 = PATH_BUFFER as u32 - 1;
@@ -174,4 +174,155 @@ fn put_component(walk: &mut Walk, bytes: Address, len: u32) -> Missed<u32> {
     };
     walk.at = at;
     if failed == 0 { Ok(GOING) } else { Err(Miss::ObjectUnreadable) }
+}
+
+/// A name that somebody gave a file, read from its last component back.
+///
+/// It lies in the scratch: what the verifier knows of a variable, it follows.
+#[repr(C)]
+pub(crate) struct Name {
+    /// Its length, below [`NAME_BUFFER`].
+    pub(crate) len: u32,
+    /// Behind the last byte of the component at hand.
+    end: u32,
+    /// Components to be left out, for each `..` that was met below them.
+    skip: u32,
+}
+
+/// The walk over a name.
+#[repr(C)]
+struct Back {
+    walk: Walk,
+    name: *mut Name,
+    bytes: *mut u8,
+}
+
+/// Writes the path of a named file into the buffer, without `.` and `..`; returns the first byte of it. `bytes` is a
+/// room of [`NAME_BUFFER`] bytes. A relative name continues in a directory, which is a `struct path`.
+#[inline(never)]
+pub(crate) fn of_name(
+    buffer: *mut PathBuffer,
+    name: *mut Name,
+    bytes: *mut u8,
+    directory: Address,
+) -> Missed<u32> {
+    let vfsmount: Address = field::read(directory, &field::PATH_MNT)?;
+    let walk = Walk {
+        buffer,
+        dentry: field::read(directory, &field::PATH_DENTRY)?,
+        mount: vfsmount - u64::from(field::MOUNT_MNT.load()),
+        at: PATH_BUFFER as u32,
+        state: GOING,
+    };
+    let mut back = Back { walk, name, bytes };
+    // SAFETY: `name` and `bytes` lie in a claimed slot; the callbacks take a `Back`, which outlives the calls.
+    unsafe {
+        (*name).end = (*name).len;
+        (*name).skip = 0;
+        let len = (*name).len & NAME_MASK;
+        bpf_loop(len, back_a_byte as *mut c_void, (&raw mut back).cast(), 0);
+        if back.walk.state != GOING {
+            return Err(Miss::PathTooLong);
+        }
+        if *bytes == b'/' {
+            let at = back.walk.at;
+            return if at == PATH_BUFFER as u32 { slash(&mut back.walk) } else { Ok(at) };
+        }
+        bpf_loop(PATH_STEPS, up_unnamed as *mut c_void, (&raw mut back).cast(), 0);
+    }
+    run(back.walk, up_a_dentry as *mut c_void)
+}
+
+const NAME_MASK: u32 = NAME_BUFFER as u32 - 1;
+
+/// The `index`th byte from the end: at a slash, and at the first byte, a component is complete.
+extern "C" fn back_a_byte(index: u32, back: *mut Back) -> i64 {
+    // SAFETY: `bpf_loop` passes the `Back` that it was given, whose parts lie in a claimed slot.
+    let (back, name) = unsafe { (&mut *back, &mut *(*back).name) };
+    let at = name.len.wrapping_sub(index + 1) & NAME_MASK;
+    let byte = back.byte(at);
+    if byte != b'/' && at != 0 {
+        return 0;
+    }
+    let begin = if byte == b'/' { at + 1 } else { at };
+    let len = name.end - begin;
+    name.end = at;
+    let is_dot = len == 1 && back.byte(begin) == b'.';
+    let is_up = len == 2 && back.byte(begin) == b'.' && back.byte(begin + 1) == b'.';
+    if len == 0 || is_dot {
+        return 0;
+    }
+    if is_up {
+        name.skip += 1;
+        return 0;
+    }
+    if name.skip != 0 {
+        name.skip -= 1;
+        return 0;
+    }
+    if len >= NAME_ROOM as u32 {
+        back.walk.state = TOO_LONG;
+        return 1;
+    }
+    // SAFETY: masked to the room.
+    let component = unsafe { back.bytes.add((begin & NAME_MASK) as usize) };
+    back.walk.state = match put_component(&mut back.walk, component as Address, masked(len)) {
+        Ok(state) => state,
+        Err(_) => UNREADABLE,
+    };
+    i64::from(back.walk.state != GOING)
+}
+
+impl Back {
+    #[inline(always)]
+    fn byte(&self, at: u32) -> u8 {
+        // SAFETY: masked to the room of the name.
+        unsafe { *self.bytes.add((at & NAME_MASK) as usize) }
+    }
+}
+
+/// Says again what has been checked, in an instruction that the compiler cannot leave out: the verifier does not
+/// know the difference of two numbers.
+#[inline(always)]
+fn masked(len: u32) -> u32 {
+    let mut len = u64::from(len);
+    // SAFETY: arithmetic on a register.
+    unsafe {
+        core::arch::asm!("{len} &= {mask}", len = inout(reg) len, mask = const NAME_ROOM - 1)
+    };
+    len as u32
+}
+
+/// One step up past a component that is left out, or across a mount point.
+extern "C" fn up_unnamed(_step: u32, back: *mut Back) -> i64 {
+    // SAFETY: as in `back_a_byte`.
+    let (walk, name) = unsafe { (&mut (*back).walk, &mut *(*back).name) };
+    if name.skip == 0 {
+        return 1;
+    }
+    match step_unnamed(walk) {
+        Ok(left_out) => {
+            name.skip -= left_out;
+            0
+        }
+        Err(_) => 1, // the walk that follows meets the same
+    }
+}
+
+/// Returns how many components were left out: none at a mount point and at the root.
+#[inline(always)]
+fn step_unnamed(walk: &mut Walk) -> Missed<u32> {
+    let vfsmount = field::within(walk.mount, &field::MOUNT_MNT);
+    let root: Address = field::read(vfsmount, &field::VFSMOUNT_ROOT)?;
+    let parent: Address = field::read(walk.dentry, &field::DENTRY_PARENT)?;
+    if walk.dentry != root && walk.dentry != parent {
+        walk.dentry = parent;
+        return Ok(1);
+    }
+    let mount: Address = field::read(walk.mount, &field::MOUNT_PARENT)?;
+    if mount != walk.mount {
+        walk.dentry = field::read(walk.mount, &field::MOUNT_MOUNTPOINT)?;
+        walk.mount = mount;
+    }
+    Ok(0)
 }

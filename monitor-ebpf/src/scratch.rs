@@ -7,7 +7,7 @@
 
 use monitor_common::{
     counter::Miss,
-    plan::{AUX_WORDS, Bits, RULE_WORDS},
+    plan::{AUX_WORDS, Bits, LIST_BYTES, RULE_WORDS},
     record::ARGV_BYTES,
     tag::Tag,
 };
@@ -17,6 +17,8 @@ use crate::{
     classify::{Place, Scan},
     maps,
     miss::Missed,
+    path::Name,
+    scripts::Word,
 };
 
 /// Slots of a CPU.
@@ -29,6 +31,10 @@ pub(crate) const NAME_ROOM: usize = 256;
 /// Bytes of a record buffer that a masked index reaches: an exec record is at most a head, two paths
 /// and the arguments, 12.4 KiB.
 pub(crate) const RECORD_BUFFER: usize = 16384;
+/// Bytes of an argument area that a masked index reaches.
+pub(crate) const LIST_BUFFER: usize = LIST_BYTES + 1;
+/// Bytes of the name of a script that a masked index reaches (`PATH_MAX`): it is behind the arguments.
+pub(crate) const NAME_BUFFER: usize = 4096;
 /// Room beyond the mask for the last and longest piece of a record.
 pub(crate) const PIECE_ROOM: usize = ARGV_BYTES;
 
@@ -60,11 +66,26 @@ pub(crate) struct Scratch {
     /// What is special about a new program, as in its record. Here and not in a variable: what the verifier
     /// knows of a variable, it follows.
     pub(crate) traits: u32,
+    /// Of the aux sets that the object is in, the programs whose arguments are still to be read.
+    pub(crate) programs: [u64; AUX_WORDS],
+    /// Bytes of the argument area of a new program, which is at the beginning of [`Self::record`] until a record is
+    /// made; 0 where it is not known.
+    pub(crate) list_len: u32,
+    /// State of the automaton that reads it.
+    pub(crate) list_state: u32,
+    /// Of a piece of the environment there: the next byte.
+    pub(crate) list_at: u32,
+    /// Bytes behind that piece.
+    pub(crate) list_left: u64,
+    /// The search for a script among the arguments.
+    pub(crate) word: Word,
+    /// The name of the script.
+    pub(crate) script: Name,
     /// The path of the object.
     pub(crate) path: PathBuffer,
     /// The path of the executable, where an exception asks for it.
     pub(crate) exe_path: PathBuffer,
-    /// A record in the making.
+    /// A record in the making, and before that the arguments of a new program.
     pub(crate) record: [u8; RECORD_BUFFER + PIECE_ROOM],
 }
 
@@ -113,6 +134,15 @@ pub(crate) fn executable(scratch: *mut Scratch) -> Place {
         }
     }
 }
+
+/// Room for the name of a script: [`NAME_BUFFER`] bytes behind the arguments.
+#[inline(always)]
+pub(crate) fn name(scratch: *mut Scratch) -> *mut u8 {
+    // SAFETY: a claimed slot, whose record is that long.
+    unsafe { (&raw mut (*scratch).record).cast::<u8>().add(LIST_BUFFER) }
+}
+
+const _: () = assert!(LIST_BUFFER + NAME_BUFFER <= RECORD_BUFFER + PIECE_ROOM);
 
 /// Where the path of the cgroup is: its bits are among those of the new executable.
 #[inline(always)]

@@ -5,7 +5,10 @@
 
 use std::{collections::HashMap, os::fd::AsFd as _};
 
-use monitor_common::tag::{LIMITS, NO_AGENT, Tag};
+use monitor_common::{
+    plan::header_flag,
+    tag::{LIMITS, NO_AGENT, Tag},
+};
 
 use crate::{
     agent::Agents,
@@ -13,7 +16,7 @@ use crate::{
     event::{ProcessId, SessionId},
     host::{self, Running},
     kernel::Tags,
-    rules::plan::KernelPlan,
+    rules::{plan::KernelPlan, recognise::Start},
     watcher::secret,
 };
 
@@ -36,6 +39,25 @@ pub(crate) fn adopt(tags: &Tags, plan: &KernelPlan, agents: &mut Agents) {
     }
 }
 
+/// What a process shows of its start, as far as it has not changed it since.
+fn shown<'a>(running: &'a Running, environment: &'a [Vec<u8>]) -> Start<'a> {
+    let image = &running.process.image;
+    Start {
+        exe: image.exe.as_deref().unwrap_or_default(),
+        cgroup: &running.cgroup,
+        uid: running.process.uid,
+        argv: Some(&image.argv),
+        cwd: image.cwd.as_deref(),
+        environment,
+    }
+}
+
+/// The environment of a process, where anybody is recognised by it.
+fn environment(plan: &KernelPlan, running: &Running) -> Vec<Vec<u8>> {
+    let asked = plan.header.flags & header_flag::ENVIRONMENT != 0;
+    asked.then(|| host::environment(running.id.pid)).unwrap_or_default()
+}
+
 /// A process that is an agent or descends from one.
 struct Adopted {
     /// The nearest ancestor that is an agent, or the process itself.
@@ -54,8 +76,8 @@ impl Adopted {
         }
         let mut adopted = Self { root: process.id, limits: Vec::new() };
         for ancestor in line.into_iter().rev() {
-            let exe = ancestor.process.image.exe.as_deref().unwrap_or_default();
-            for agent in plan.recognise(exe, &ancestor.cgroup, ancestor.process.uid) {
+            let environment = environment(plan, ancestor);
+            for agent in plan.recognise(&shown(ancestor, &environment)) {
                 if !adopted.limits.contains(&agent) {
                     adopted.limits.push(agent);
                     adopted.root = ancestor.id;

@@ -16,7 +16,7 @@ use crate::{
     learn::seen::{homes, is_judged, name_of, names, shown, times, who},
     recording::{Entry, Recording},
     rules::{
-        evaluate::{Attempt, Tier, evaluate},
+        evaluate::{Args, Attempt, Tier, evaluate},
         glob::Homes,
         model::{AgentIndex, How, Item, Moment, Object, Objects, Rule, RuleSet, Sense},
         sequence::{Progress, Who},
@@ -149,7 +149,7 @@ impl Counting<'_> {
             object: &object,
             exe: entry.exe.as_ref().map(|exe| &*exe.0),
             how: How::Usual,
-            args: &args,
+            args: Args::Known(&args),
             traits: entry.deed.traits(),
             armed: &armed,
             now: self.now,
@@ -228,7 +228,7 @@ fn matched<'a>(objects: &'a Objects, homes: &Homes, attempt: &Attempt<'_>) -> Ve
             those(items, |glob| glob.matches(path, homes))
         }
         (Objects::Programs(items), Object::Path(path)) => {
-            those(items, |program| program.matches(path, args, traits, homes))
+            those(items, |program| program.matches(path, args, false, traits, homes))
         }
         (Objects::Destinations(items), object) => those(items, |one| one.covers(object, homes)),
         _ => Vec::new(),

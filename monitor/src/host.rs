@@ -221,6 +221,15 @@ pub fn process(pid: u32) -> Option<Running> {
     Some(Running { id: ProcessId { pid, start }, parent, cgroup, process })
 }
 
+/// The environment that a process was started with, as far as it has not written over it; empty where it may not be
+/// read.
+#[must_use]
+pub fn environment(pid: u32) -> Vec<Vec<u8>> {
+    let area = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let entries = area.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    entries.map(<[u8]>::to_vec).collect()
+}
+
 /// Threads of a process.
 #[must_use]
 pub fn threads(pid: u32) -> Vec<u32> {

@@ -12,9 +12,9 @@ use monitor_common::Verdict;
 
 use crate::{
     agent::{Agents, Process},
-    event::{Decision, DecodeError, Event, ProcessId, What, decode, shown},
+    event::{Decision, DecodeError, Event, Exec, ProcessId, What, decode, shown},
     rules::{
-        evaluate::{Attempt, Tier, explain_match},
+        evaluate::{Args, Attempt, Tier, explain_match},
         glob::Homes,
         model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet, Traits},
         reach::{evaluate_here, needs_name},
@@ -191,7 +191,10 @@ impl Pipeline {
         let object = object(&event);
         let agents = judged(&in_force, &event);
         let attempt = self.attempt(&in_force, &event, &object, &agents)?;
-        let disagrees = disagrees(&in_force, &attempt, decision, rule);
+        let disagrees = match &event.what {
+            What::Exec(exec) if knew_more(exec) => is_weaker(&in_force, &attempt, rule),
+            _ => disagrees(&in_force, &attempt, decision, rule),
+        };
         let matched = rule.and_then(|index| match decision.by_label {
             true => matched_by_inode(&in_force, index, &event, &attempt),
             false => matched(&in_force, index, &attempt),
@@ -207,18 +210,18 @@ impl Pipeline {
     fn attempt<'a>(
         &'a self,
         in_force: &InForce,
-        event: &Event,
+        event: &'a Event,
         object: &'a Object,
         agents: &'a [AgentIndex],
     ) -> Option<Attempt<'a>> {
         let (act, _) = event.act()?;
         let process = self.agents.processes.get(event.process);
         let exe = process.and_then(|process| process.image.exe.as_deref());
-        let traits = match &event.what {
-            What::Exec(exec) => exec.traits,
-            _ => Traits::NONE,
+        let (args, traits) = match &event.what {
+            What::Exec(exec) => (args(exec), exec.traits),
+            _ => (Args::Known(&[]), Traits::NONE),
         };
-        Some(Attempt { exe, traits, ..Attempt::new(agents, act, object, in_force.now) })
+        Some(Attempt { exe, args, traits, ..Attempt::new(agents, act, object, in_force.now) })
     }
 }
 
@@ -235,6 +238,26 @@ fn disagrees(
         true => place(in_force, ruling.rule) < place(in_force, rule),
         false => ruling.rule != rule,
     }
+}
+
+/// The arguments of a program, where its record has them all.
+fn args(exec: &Exec) -> Args<'_> {
+    if exec.argv_cut || exec.argv_unknown {
+        return Args::Unknown;
+    }
+    Args::Known(exec.argv.get(1..).unwrap_or_default())
+}
+
+/// Whether the kernel half knew the arguments of a program, and the record has only some of them.
+const fn knew_more(exec: &Exec) -> bool {
+    exec.argv_cut && !exec.argv_unknown
+}
+
+/// Whether another rule is stronger than the one that decided, where nothing may be: nothing hits more than what
+/// is not known.
+fn is_weaker(in_force: &InForce, attempt: &Attempt<'_>, rule: Option<RuleIndex>) -> bool {
+    let ruling = evaluate_here(&in_force.rules, &in_force.tier, &in_force.homes, attempt);
+    place(in_force, rule) < place(in_force, ruling.rule)
 }
 
 /// The number of a rule in its plan, the strongest first; after all of them where there is none.

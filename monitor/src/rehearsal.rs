@@ -13,7 +13,7 @@ use crate::{
     },
     pipeline::InForce,
     rules::{
-        evaluate::Attempt,
+        evaluate::{Args, Attempt},
         model::{Example, Place, RuleSet},
         plan::KernelPlan,
         reach::evaluate_here,
@@ -79,13 +79,15 @@ fn compare(
     let acting = [example.agent];
     let attempt = Attempt {
         exe,
+        args: Args::Known(&example.args),
         traits: example.traits,
         ..Attempt::new(&acting, example.act, &example.object, rules.now)
     };
     let meant = evaluate_here(&rules.rules, &rules.tier, &rules.homes, &attempt);
     let agents = [rules.agent_numbers[example.agent]];
     let (act, traits) = (example.act, example.traits);
-    let said = judge.ask(&Question { bank, agents: &agents, act, subject, exe, traits })?;
+    let args = attempt.args;
+    let said = judge.ask(&Question { bank, agents: &agents, act, subject, exe, args, traits })?;
     let rule = said.rule.and_then(|number| rules.order.get(number as usize).copied());
     if (rule, said.done) == (meant.rule, meant.done) {
         return Ok(());

@@ -9,7 +9,7 @@ use driftwatch_tests::{
 use monitor::{
     kernel::judge::{Question, Subject},
     rehearsal::NotInForce,
-    rules::{model::Traits, plan::KernelPlan},
+    rules::{evaluate::Args, model::Traits, plan::KernelPlan},
 };
 use monitor_common::{Act, Verdict};
 
@@ -61,7 +61,15 @@ fn ask(half: &mut Half, subject: Subject<'_>) -> anyhow::Result<(Option<u32>, Ve
         Subject::Peer { .. } | Subject::Host { .. } => Act::Connect,
         Subject::Path(_) | Subject::Unknown => Act::Read,
     };
-    let question = Question { bank, agents: &[1], act, subject, exe: None, traits: Traits::NONE };
+    let question = Question {
+        bank,
+        agents: &[1],
+        act,
+        subject,
+        exe: None,
+        args: Args::Known(&[]),
+        traits: Traits::NONE,
+    };
     let decision = half.kernel.judge()?.ask(&question)?;
     Ok((decision.rule, decision.done))
 }

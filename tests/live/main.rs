@@ -8,6 +8,8 @@
 mod adoption;
 /// The kernel half and the evaluator say the same.
 mod agreement;
+/// Programs that may not be started with some arguments.
+mod arguments;
 /// What every claim has in common: the lock, the rules, the sentences.
 mod claims;
 /// Programs that may not be started.
@@ -48,6 +50,8 @@ mod record;
 mod reload;
 /// What rule files mean.
 mod rules;
+/// Agents by what whoever starts them chooses.
+mod signs;
 /// Daemons that cannot start.
 mod startup;
 /// Plans that take turns while agents act.

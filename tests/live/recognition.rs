@@ -20,12 +20,12 @@ use driftwatch_tests::{
 use crate::claims::{SOON, TIMES, alone, nothing_came_of_it, same};
 
 /// Repetitions where each is a process of its own and the sign is what is claimed.
-const FEW: u32 = 20;
+pub(crate) const FEW: u32 = 20;
 /// A user that no host has an entry for.
 const STRANGER: u32 = 61_234;
 
 /// A rule file whose agent has these signs and may not read what is planted.
-fn seen_by(signs: &str) -> String {
+pub(crate) fn seen_by(signs: &str) -> String {
     format!(
         "version: 1\nmode: enforce\n\nagents:\n  seen-agent:\n    {signs}\n\nrules:
   - id: secrets-are-shut
@@ -38,7 +38,7 @@ fn seen_by(signs: &str) -> String {
 }
 
 /// Every start of the command ends as the tally says.
-fn ends(
+pub(crate) fn ends(
     what: &str,
     tally: Tally,
     command: impl Fn() -> anyhow::Result<Command>,

@@ -128,6 +128,7 @@ fn exec(rest: &mut &[u8]) -> Result<What, DecodeError> {
         cwd,
         argv: arguments(area),
         argv_cut: flag(exec_flag::ARGV_CUT),
+        argv_unknown: flag(exec_flag::ARGUMENTS_UNKNOWN),
         traits: traits(body.flags),
         root: flag(exec_flag::ROOT),
         inode: (body.device, body.inode),

@@ -122,6 +122,8 @@ pub struct Exec {
     pub argv: Vec<Vec<u8>>,
     /// There were more arguments.
     pub argv_cut: bool,
+    /// The kernel half did not know the arguments either, and judged them as unknown.
+    pub argv_unknown: bool,
     /// What is special about the executable.
     pub traits: Traits,
     /// The process became the root of its session by this.

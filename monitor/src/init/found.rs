@@ -15,6 +15,7 @@ use crate::{
     rules::{
         glob::Homes,
         model::{Agent, Sign},
+        script::script,
     },
 };
 
@@ -65,7 +66,8 @@ pub fn find(agents: &[Agent], host: &Host, running: &[Running]) -> Vec<Found> {
     };
     for process in running {
         let Some(exe) = &process.process.image.exe else { continue };
-        let script = script(process);
+        let image = &process.process.image;
+        let script = script(exe, &image.argv, image.cwd.as_deref());
         for agent in agents {
             let by_exe = is_known_by(agent, exe, &host.homes, false);
             let by_script =
@@ -98,19 +100,6 @@ fn is_known_by(agent: &Agent, path: &[u8], homes: &Homes, script: bool) -> bool 
         [Sign::Script(glob)] if script => glob.matches(path, homes),
         _ => false,
     })
-}
-
-/// The file that an interpreter was started on, as it was named: the first argument that is no option.
-fn script(running: &Running) -> Option<Vec<u8>> {
-    let image = &running.process.image;
-    let named = image.argv.iter().skip(1).find(|word| !word.starts_with(b"-"))?;
-    if named.starts_with(b"/") {
-        return Some(named.clone());
-    }
-    let mut path = image.cwd.clone()?;
-    path.push(b'/');
-    path.extend_from_slice(named);
-    Some(path)
 }
 
 fn places(homes: &Homes) -> Vec<PathBuf> {

@@ -8,8 +8,9 @@ use std::net::Ipv6Addr;
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use monitor_common::{
     Act, Verdict,
+    plan::LIST_BYTES,
     process::exec_flag,
-    question::{self, ANSWERED, ROOM},
+    question::{self, ANSWERED, LIST_ROOM, ROOM},
     record::{self, PATH_BYTES},
     tag::LIMITS,
 };
@@ -21,7 +22,10 @@ use super::{
 };
 use crate::{
     event::Decision,
-    rules::model::{Object, Trait, Traits},
+    rules::{
+        evaluate::Args,
+        model::{Object, Trait, Traits},
+    },
 };
 
 /// An act that nobody does.
@@ -37,6 +41,8 @@ pub struct Question<'a> {
     pub subject: Subject<'a>,
     /// The executable of the process that acts, where it is known.
     pub exe: Option<&'a [u8]>,
+    /// Of a program start: its arguments.
+    pub args: Args<'a>,
     /// Of a program start: what is special about the program.
     pub traits: Traits,
 }
@@ -130,6 +136,7 @@ impl<'a> Judge<'a> {
             .ok_or(KernelError::Unasked("a task has fewer agents"))?
             .copy_from_slice(question.agents);
         draft.traits = flags(question.traits);
+        draft.args_len = area(&mut draft.args, question.args);
         draft.exe_len = question.exe.map_or(Ok(0), |exe| at_end(&mut draft.exe, exe))?;
         match question.subject {
             Subject::Unknown => draft.object = question::UNKNOWN,
@@ -165,6 +172,22 @@ fn at_end(room: &mut [u8; ROOM], path: &[u8]) -> Result<u32, KernelError> {
     }
     room[ROOM - path.len()..].copy_from_slice(path);
     Ok(u32::try_from(path.len()).expect("just compared"))
+}
+
+/// Puts arguments behind an empty name of a program, and gives the length of it all; 0 where they are not known, or
+/// longer than hooks look at.
+fn area(room: &mut [u8; LIST_ROOM], args: Args<'_>) -> u32 {
+    let Args::Known(args) = args else { return 0 };
+    let bytes = [0].into_iter().chain(args.iter().flat_map(|text| text.iter().copied().chain([0])));
+    let mut len = 0;
+    for byte in bytes {
+        if len == LIST_BYTES {
+            return 0;
+        }
+        room[len] = byte;
+        len += 1;
+    }
+    u32::try_from(len).expect("just compared")
 }
 
 #[cfg(test)]

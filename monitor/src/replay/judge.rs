@@ -7,7 +7,7 @@ use monitor_common::Verdict;
 use crate::{
     recording::{Entry, Heading},
     rules::{
-        evaluate::{Attempt, Tier, evaluate},
+        evaluate::{Args, Attempt, Tier, evaluate},
         glob::Homes,
         model::{AgentIndex, Mode, Moment, RuleIndex, RuleSet},
         sequence::{Progress, Who},
@@ -75,7 +75,7 @@ impl<'a> Judge<'a> {
         let armed = self.progress.as_ref().map(|past| past.armed(self.rules, &who, seconds));
         let attempt = Attempt {
             exe: entry.exe.as_ref().map(|exe| exe.0.as_slice()),
-            args: &args,
+            args: Args::Known(&args),
             traits: entry.deed.traits(),
             armed: armed.as_deref().unwrap_or_default(),
             ..Attempt::new(&agents, entry.deed.act(), &object, entry.moment(self.started))

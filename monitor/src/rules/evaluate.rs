@@ -12,6 +12,7 @@ use super::{
         AgentIndex, Exception, How, Item, Mode, Moment, Object, Objects, Place, Rule, RuleIndex,
         RuleSet, Sense, Severity, Traits,
     },
+    words::Words,
 };
 
 /// What this host can do.
@@ -82,6 +83,27 @@ fn strength(
     (settle(rule, tier), rule.action, rule.severity, Reverse(index))
 }
 
+/// The arguments of a program that is started, after the program's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Args<'a> {
+    /// These.
+    Known(&'a [Vec<u8>]),
+    /// They could not be read, or are more than the kernel half looks at: they are in every `never` list that
+    /// names the program with any, in no `only` list and in no exception.
+    Unknown,
+}
+
+impl Args<'_> {
+    /// Whether they are as `words` say; `unsure` where that is not known.
+    #[must_use]
+    pub fn are(self, words: &Words, unsure: bool) -> bool {
+        match self {
+            Self::Known(args) => words.match_all(args),
+            Self::Unknown => unsure,
+        }
+    }
+}
+
 /// One act, as far as rules look at it.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
@@ -95,8 +117,8 @@ pub struct Attempt<'a> {
     pub exe: Option<&'a [u8]>,
     /// In what way.
     pub how: How,
-    /// Of a program start: the arguments after the program's name.
-    pub args: &'a [Vec<u8>],
+    /// Of a program start: its arguments.
+    pub args: Args<'a>,
     /// Of a program start: what is special about the program.
     pub traits: Traits,
     /// The sequences of which only the last step is missing.
@@ -115,7 +137,7 @@ impl<'a> Attempt<'a> {
             object,
             exe: None,
             how: How::Usual,
-            args: &[],
+            args: Args::Known(&[]),
             traits: Traits::NONE,
             armed: &[],
             now,
@@ -183,7 +205,7 @@ pub fn concerns(rule: &Rule, attempt: &Attempt<'_>) -> bool {
 /// Whether the object of `attempt` is, by `sense`, one that a list means.
 #[must_use]
 pub fn is_meant(sense: Sense, objects: &Objects, homes: &Homes, attempt: &Attempt<'_>) -> bool {
-    let listed = || first_match(objects, homes, attempt).is_some();
+    let listed = || first_match(objects, homes, attempt, sense == Sense::Never).is_some();
     match (sense, attempt.object) {
         // An allow list of programs does not name the libraries that they load.
         (Sense::Only, _) if attempt.how == How::Load => false,
@@ -197,7 +219,7 @@ fn holds(exception: &Exception, rule: &Rule, homes: &Homes, attempt: &Attempt<'_
     let exe_is_one_of = |exe: &[u8]| exception.exe.iter().any(|item| item.is.matches(exe, homes));
     exception.until.is_none_or(|until| attempt.now < until)
         && is_granted(exception, rule, attempt)
-        && first_match(&exception.objects, homes, attempt).is_some()
+        && first_match(&exception.objects, homes, attempt, false).is_some()
         && (exception.exe.is_empty() || attempt.exe.is_some_and(exe_is_one_of))
 }
 
@@ -230,14 +252,17 @@ pub fn explain_match<'a>(
 ) -> Option<Matched<'a>> {
     match rule.sense {
         Sense::Only => None,
-        Sense::Never => first_match(&rule.objects, homes, attempt),
+        Sense::Never => first_match(&rule.objects, homes, attempt, true),
     }
 }
+
+/// The first item that the object matched; `unsure` says whether arguments that are not known are as meant.
 
 fn first_match<'a>(
     objects: &'a Objects,
     homes: &Homes,
     attempt: &Attempt<'_>,
+    unsure: bool,
 ) -> Option<Matched<'a>> {
     let Attempt { object, args, traits, .. } = *attempt;
     match (objects, object) {
@@ -245,7 +270,7 @@ fn first_match<'a>(
             first(items, |glob| glob.matches(path, homes))
         }
         (Objects::Programs(items), Object::Path(path)) => {
-            first(items, |program| program.matches(path, args, traits, homes))
+            first(items, |program| program.matches(path, args, unsure, traits, homes))
         }
         (Objects::Destinations(items), object) => {
             first(items, |destination| destination.covers(object, homes))

@@ -6,7 +6,7 @@
 use monitor_common::{Act, Verdict};
 
 use super::{
-    evaluate::{Attempt, Ruling, Tier, evaluate},
+    evaluate::{Args, Attempt, Ruling, Tier, evaluate},
     glob::Homes,
     model::{Example, How, Mode, Moment, Object, RuleIndex, RuleSet, Traits},
     sequence::{Progress, Who},
@@ -50,7 +50,8 @@ fn ruling(rules: &RuleSet, example: &Example, now: Moment) -> Ruling {
     let mut time = 0;
     for (act, object) in &example.after {
         let earlier = example_of(example, &agents, *act, object, now);
-        let earlier = Attempt { how: How::Usual, args: &[], traits: Traits::NONE, ..earlier };
+        let earlier =
+            Attempt { how: How::Usual, args: Args::Known(&[]), traits: Traits::NONE, ..earlier };
         progress.take(rules, &homes, &SOMEBODY, &earlier, time);
         time += 1;
     }
@@ -69,7 +70,7 @@ fn example_of<'a>(
     Attempt {
         exe: example.exe.as_deref(),
         how: example.how,
-        args: &example.args,
+        args: Args::Known(&example.args),
         traits: example.traits,
         ..Attempt::new(agents, act, object, now)
     }

@@ -17,6 +17,7 @@ use monitor_common::{
 
 use super::{
     compile::{END, covers, key},
+    evaluate::Args,
     model::{Object, Traits},
     plan::{KernelPlan, add, numbers},
 };
@@ -116,8 +117,8 @@ impl KernelPlan {
     }
 
     /// The rule that decides what becomes of an act, as its number in the plan. `exe` is the
-    /// executable of the process that acts, none where it is not known; `traits` are those of a program that
-    /// is started.
+    /// executable of the process that acts, none where it is not known; `args` and `traits` are those of a
+    /// program that is started.
     #[must_use]
     pub fn verdict(
         &self,
@@ -125,6 +126,7 @@ impl KernelPlan {
         act: Act,
         object: &Object,
         exe: Option<&[u8]>,
+        args: Args<'_>,
         traits: Traits,
     ) -> Option<usize> {
         let mut holding = self.holding(agents, act);
@@ -144,6 +146,9 @@ impl KernelPlan {
             Object::Unknown => return numbers(&holding).next(),
         };
         traits.iter().for_each(|one| self.add(self.header.traits[one as usize], &mut bits));
+        if act == Act::Exec {
+            self.classify_arguments(args, &mut bits);
+        }
         let mut hit: [u64; RULE_WORDS] =
             std::array::from_fn(|word| (bits.rules[word] ^ self.header.only[word]) & holding[word]);
         let lists_of_exe = exe.map(|exe| self.classify_path(exe)).unwrap_or_default();
@@ -158,29 +163,7 @@ impl KernelPlan {
         numbers(&hit).next()
     }
 
-    /// The agents that a process is the start of, each once, in the order of their clauses.
-    #[must_use]
-    pub fn recognise(&self, exe: &[u8], cgroup: &[u8], uid: u32) -> Vec<u32> {
-        let mut bits = self.classify_path(exe);
-        if self.has(header_flag::CGROUPS) {
-            add(&mut bits, &self.classify_cgroup(cgroup));
-        }
-        if self.has(header_flag::USERS)
-            && let Some(&class) = self.users.get(&uid)
-        {
-            add(&mut bits, &self.classes[class as usize]);
-        }
-        let mut agents = vec![];
-        for clause in &self.clauses {
-            let shows_all = (0..AUX_WORDS).all(|word| clause.signs[word] & !bits.aux[word] == 0);
-            if shows_all && !agents.contains(&clause.agent) {
-                agents.push(clause.agent);
-            }
-        }
-        agents
-    }
-
-    fn has(&self, flag: u32) -> bool {
+    pub(super) fn has(&self, flag: u32) -> bool {
         self.header.flags & flag != 0
     }
 
@@ -231,7 +214,7 @@ impl KernelPlan {
         }
     }
 
-    fn add(&self, class: u32, bits: &mut Bits) {
+    pub(super) fn add(&self, class: u32, bits: &mut Bits) {
         add(bits, &self.classes[class as usize]);
     }
 
@@ -242,9 +225,20 @@ impl KernelPlan {
     }
 
     fn run(&self, which: u32, bytes: impl Iterator<Item = u8>, bits: &mut Bits) {
+        let start = self.automata[which as usize].as_ref().map_or(0, |automaton| automaton.start);
+        self.run_from(which, start, bytes, bits);
+    }
+
+    /// The same from a state on.
+    pub(super) fn run_from(
+        &self,
+        which: u32,
+        mut state: u32,
+        bytes: impl Iterator<Item = u8>,
+        bits: &mut Bits,
+    ) {
         let Some(automaton) = &self.automata[which as usize] else { return };
         let shift = self.header.shifts[which as usize];
-        let mut state = automaton.start;
         for byte in bytes {
             state = step(automaton, shift, state, byte);
             self.add(u32::from(automaton.accept[state as usize]), bits);

@@ -62,6 +62,8 @@ pub mod compile;
 
 pub mod labels;
 pub mod lookup;
+pub mod recognise;
+pub mod script;
 
 #[cfg(test)]
 mod tests;

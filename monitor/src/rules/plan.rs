@@ -33,7 +33,7 @@ pub struct KernelPlan {
     pub literals: BTreeMap<LiteralHash, Literal>,
     /// How many of them are names of hosts, each place at a host being one.
     pub hosts: usize,
-    /// The forward and the backward automaton, where there is one.
+    /// The automata by their rows, where there is one.
     pub automata: [Option<Box<Automaton>>; AUTOMATA as usize],
     /// How large they are.
     pub sizes: [AutomatonSize; AUTOMATA as usize],
@@ -158,7 +158,7 @@ impl fmt::Display for KernelPlan {
         if self.hosts > 0 {
             writeln!(f, "of them host names: {}", self.hosts)?;
         }
-        for (name, size) in ["forward", "backward"].into_iter().zip(self.sizes) {
+        for (name, size) in ["forward", "backward", "list"].into_iter().zip(self.sizes) {
             if size != AutomatonSize::default() {
                 let AutomatonSize { states, byte_classes, cells } = size;
                 writeln!(
@@ -219,6 +219,13 @@ impl KernelPlan {
                 ANY_EXE => writeln!(f)?,
                 exe => writeln!(f, " for executables of aux {exe}")?,
             }
+        }
+        for number in numbers(&self.header.programs) {
+            let Aux { start, unknown, .. } = self.aux[number];
+            writeln!(
+                f,
+                "  aux {number}: arguments from state {start}, unknown ones are of class {unknown}"
+            )?;
         }
         Ok(())
     }

@@ -11,11 +11,14 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TextGlob(Box<[Unit]>);
 
+/// What a text is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Unit {
+pub(in crate::rules) enum Unit {
+    /// This byte.
     Byte(u8),
     /// Bit *b* % 64 of word *b* / 64: whether byte *b* is in the set.
     Set(Box<[u64; 4]>),
+    /// Any bytes, none too.
     Star,
 }
 
@@ -63,6 +66,11 @@ impl TextGlob {
             }
         }
         Ok(Self(units.into()))
+    }
+
+    /// What it is made of.
+    pub(in crate::rules) fn units(&self) -> &[Unit] {
+        &self.0
     }
 
     /// Whether `text` is one of those meant. Takes at most length × length steps.
@@ -154,8 +162,10 @@ fn set(bytes: &[u8], start: usize) -> Result<(Unit, usize), WordError> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Words(Box<[Word]>);
 
+/// What a list is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Word {
+pub(in crate::rules) enum Word {
+    /// One text.
     One(TextGlob),
     /// `**`
     Rest,
@@ -174,6 +184,11 @@ impl Words {
         let mut words = words.into_iter().enumerate().map(word).collect::<Result<Vec<_>, _>>()?;
         words.dedup_by(|second, first| *first == Word::Rest && *second == Word::Rest);
         Ok(Self(words.into()))
+    }
+
+    /// What it is made of.
+    pub(in crate::rules) fn words(&self) -> &[Word] {
+        &self.0
     }
 
     /// Whether the texts, from the first to the last, are as meant.

@@ -3,8 +3,11 @@
 
 use std::{fmt::Write as _, net::Ipv6Addr};
 
-use monitor::rules::model::{Object, Trait, Traits};
-use monitor_common::Act;
+use monitor::rules::{
+    evaluate::Args,
+    model::{Object, Trait, Traits},
+};
+use monitor_common::{Act, plan::LIST_BYTES};
 
 /// Components of paths. Rules name some of them.
 const NAMES: &[&str] = &[
@@ -60,6 +63,13 @@ const PATTERNS: &[&str] = &[
     "??",
     "*[!a-z]*",
 ];
+
+/// Patterns of arguments.
+const WORDS: &[&str] =
+    &["a", "b", "ab", "*", "?", "a*", "*b", "[!a]", "[!/]*", "-a", "*/*", "**", "**", "**"];
+
+/// Arguments.
+const ARGUMENTS: &[&str] = &["a", "b", "ab", "ba", "", "/", "a/b", "-a", "\u{1}", "**"];
 
 const NETWORKS: &[&str] = &[
     "10.0.0.0/8",
@@ -171,6 +181,17 @@ pub(super) struct Attempt {
     pub(super) object: Object,
     pub(super) exe: Option<Vec<u8>>,
     pub(super) traits: Traits,
+    /// None where they are not known.
+    args: Option<Vec<Vec<u8>>>,
+}
+
+impl Attempt {
+    /// The arguments of a program that is started, as far as hooks look at them.
+    pub(super) fn args(&self) -> Args<'_> {
+        let bytes = |args: &[Vec<u8>]| 1 + args.iter().map(|text| text.len() + 1).sum::<usize>();
+        let known = self.args.as_deref().filter(|args| bytes(args) <= LIST_BYTES);
+        known.map_or(Args::Unknown, Args::Known)
+    }
 }
 
 impl Draw {
@@ -207,10 +228,39 @@ impl Draw {
             Act::Connect if draw.once_in(3) => draw.host_item(),
             Act::Connect => draw.one(NETWORKS).to_owned() + draw.one(SUFFIXES),
             Act::Exec if draw.once_in(5) => draw.one(&Trait::WORDS).0.to_owned(),
+            Act::Exec if draw.once_in(2) => draw.program(),
             _ => draw.glob(),
         };
         let items = (0..self.within(1, most)).map(|_| item(self)).collect();
         each_once(items)
+    }
+
+    /// A program with arguments, as a map.
+    fn program(&mut self) -> String {
+        let words: Vec<_> = (0..self.within(1, 4)).map(|_| self.one(WORDS)).collect();
+        format!("{{ path: '{}', args: {} }}", self.glob(), list(&words))
+    }
+
+    fn args(&mut self) -> Option<Vec<Vec<u8>>> {
+        if self.once_in(20) {
+            return None;
+        }
+        let mut args: Vec<_> = (0..self.below(5)).map(|_| self.arg()).collect();
+        if self.once_in(50) {
+            // The area closes the program's name and every argument with a byte.
+            let bytes: usize = 1 + args.iter().map(|text| text.len() + 1).sum::<usize>();
+            let at = self.below(args.len() + 1);
+            let long = LIST_BYTES + 1 - bytes - self.within(1, 3);
+            args.insert(at, vec![self.one(b"ab \xff"); long]);
+        }
+        Some(args)
+    }
+
+    fn arg(&mut self) -> Vec<u8> {
+        match self.below(8) {
+            0 => (0..self.below(4)).map(|_| self.one(b"ab\x01\x02/-*\xff\n ")).collect(),
+            _ => self.one(ARGUMENTS).as_bytes().to_vec(),
+        }
     }
 
     fn glob(&mut self) -> String {
@@ -247,7 +297,8 @@ impl Draw {
         let special = if act == Act::Exec { self.below(3) } else { 0 };
         let traits = (0..special).map(|_| self.one(&Trait::WORDS).1);
         let traits = traits.fold(Traits::NONE, Traits::with);
-        Attempt { agents, act, object, exe, traits }
+        let args = if act == Act::Exec { self.args() } else { Some(Vec::new()) };
+        Attempt { agents, act, object, exe, traits, args }
     }
 
     pub(super) fn port(&mut self) -> u16 {
@@ -369,7 +420,11 @@ fn write_rule(text: &mut String, number: usize, rule: &Rule) {
     }
 }
 
-fn list(items: &[String]) -> String {
-    let quoted: Vec<_> = items.iter().map(|item| format!("'{item}'")).collect();
+fn list(items: &[impl AsRef<str>]) -> String {
+    let quoted = items.iter().map(AsRef::as_ref).map(|item| match item.starts_with("{ ") {
+        true => item.to_owned(),
+        false => format!("'{item}'"),
+    });
+    let quoted: Vec<_> = quoted.collect();
     format!("[{}]", quoted.join(", "))
 }

@@ -21,6 +21,8 @@ pub(super) struct Built {
     pub(super) size: AutomatonSize,
     /// `log2` of the cells of a row.
     pub(super) shift: u8,
+    /// States before the first byte, by the number of the node in the graph.
+    pub(super) starts: Vec<u32>,
 }
 
 /// Why there is none.
@@ -66,7 +68,7 @@ fn table(patterns: &[Pattern<'_>], classes: &mut Classes) -> Result<Built, Strin
     }
     let mut automaton = empty();
     automaton.classes = columns.of;
-    automaton.start = dfa.start;
+    automaton.start = dfa.starts[0];
     let number = |number: u32| u16::try_from(number).expect("there is room for fewer");
     for (state, &found) in dfa.accept.iter().enumerate() {
         let class =
@@ -83,7 +85,8 @@ fn table(patterns: &[Pattern<'_>], classes: &mut Classes) -> Result<Built, Strin
         byte_classes: count(columns.cells.len()),
         cells: count(states << shift),
     };
-    Ok(Built { automaton, size, shift: u8::try_from(shift).expect("a byte has eight bits") })
+    let shift = u8::try_from(shift).expect("a byte has eight bits");
+    Ok(Built { automaton, size, shift, starts: dfa.starts })
 }
 
 /// Classes of bytes that still lead to different states now that equal ones are merged.

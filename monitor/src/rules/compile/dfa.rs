@@ -10,8 +10,6 @@ use std::{
 };
 
 use super::nfa::{END, Edge, Loop, Nfa};
-use crate::rules::glob::ByteSet;
-
 /// States that are tried at most: many times what fits after equal ones are merged.
 pub(super) const STATES: usize = 1 << 16;
 /// Places in all of them together.
@@ -30,8 +28,8 @@ pub(super) struct Dfa {
     pub(super) classes: [u8; 256],
     /// How many classes there are.
     pub(super) stride: usize,
-    /// State before the first byte.
-    pub(super) start: u32,
+    /// States before the first byte, one for each root of the graph.
+    pub(super) starts: Vec<u32>,
     /// What a path is in that comes to a state, as numbers of [`Nfa::found`].
     pub(super) accept: Vec<u32>,
     /// Next states, [`Self::stride`] for each state.
@@ -59,16 +57,19 @@ pub(super) fn build(nfa: &mut Nfa) -> Result<Dfa, TooMuch> {
     let mut work = Work { bytes, states: vec![], numbers: HashMap::new(), places: 0, by_class };
     let dead = work.state(nfa, vec![], 0)?;
     debug_assert_eq!(dead, DEAD);
-    let (mut first, mut found) = (vec![], 0);
-    enter(nfa, 0, &mut first, &mut found);
-    let start = work.state(nfa, first, found)?;
+    let mut starts = vec![];
+    for root in nfa.roots.clone() {
+        let (mut first, mut found) = (vec![], 0);
+        enter(nfa, root, &mut first, &mut found);
+        starts.push(work.state(nfa, first, found)?);
+    }
     let mut next = vec![];
     let mut accept = vec![];
     while let Some((places, found)) = work.states.get(accept.len()).cloned() {
         accept.push(found);
         work.step(nfa, &places, &mut next)?;
     }
-    Ok(Dfa { classes: work.bytes.of, stride: work.bytes.count, start, accept, next })
+    Ok(Dfa { classes: work.bytes.of, stride: work.bytes.count, starts, accept, next })
 }
 
 struct Work {
@@ -111,7 +112,7 @@ impl Work {
         let otherwise = self.reached(nfa, &everywhere)?;
         for class in 0..self.bytes.count {
             let mut children = std::mem::take(&mut self.by_class[class]);
-            let own = class == self.bytes.slash || class == self.bytes.end;
+            let own = class == self.bytes.separator || class == self.bytes.end;
             let state = if children.is_empty() && !own {
                 otherwise
             } else {
@@ -127,15 +128,15 @@ impl Work {
         Ok(())
     }
 
-    /// Spreads what `places` lead to over the classes of bytes, and gives what every byte but `/`
-    /// leads to.
+    /// Spreads what `places` lead to over the classes of bytes, and gives what every byte but the
+    /// separator leads to.
     fn spread(&mut self, nfa: &Nfa, places: &[u32]) -> Vec<u32> {
         let mut everywhere = vec![];
         for &place in places {
             let node = &nfa.nodes[(place & !INSIDE) as usize];
             if place & INSIDE != 0 {
                 everywhere.push(place);
-                self.by_class[self.bytes.slash].push(place & !INSIDE);
+                self.by_class[self.bytes.separator].push(place & !INSIDE);
                 continue;
             }
             match node.stays {
@@ -149,9 +150,7 @@ impl Work {
                     Edge::Byte(byte) => {
                         self.by_class[usize::from(self.bytes.of[usize::from(byte)])].push(child)
                     }
-                    Edge::Set(set) if nfa.sets[set as usize] == ByteSet::ANY => {
-                        everywhere.push(child)
-                    }
+                    Edge::Set(set) if nfa.sets[set as usize] == nfa.any() => everywhere.push(child),
                     Edge::Set(set) => {
                         self.bytes.in_set[set as usize]
                             .iter()
@@ -190,7 +189,7 @@ fn enter(nfa: &mut Nfa, place: u32, places: &mut Vec<u32>, found: &mut u32) {
 struct ByteClasses {
     of: [u8; 256],
     count: usize,
-    slash: usize,
+    separator: usize,
     end: usize,
     /// The classes in each set of the graph.
     in_set: Vec<Vec<usize>>,
@@ -199,7 +198,7 @@ struct ByteClasses {
 impl ByteClasses {
     fn new(nfa: &Nfa) -> Self {
         let mut single = [false; 256];
-        single[usize::from(b'/')] = true;
+        single[usize::from(nfa.separator)] = true;
         single[usize::from(END)] = true;
         for (edge, _) in nfa.nodes.iter().flat_map(|node| &node.edges) {
             if let Edge::Byte(byte) = edge {
@@ -226,7 +225,7 @@ impl ByteClasses {
         Self {
             in_set: in_set.collect(),
             count: numbers.len(),
-            slash: class(b'/'),
+            separator: class(nfa.separator),
             end: class(END),
             of,
         }

@@ -11,7 +11,8 @@ use monitor_common::plan::{Bits, Space, header_flag, literal_flag};
 
 use super::{
     form::{Form, Tree, form},
-    nfa::Pattern,
+    lists::Lists,
+    nfa::{Pattern, Text},
     refusal::{LITERALS, Limit, RANGES, Refusals, USERS},
 };
 use crate::rules::{
@@ -19,6 +20,7 @@ use crate::rules::{
     model::{Destination, Item, Objects, Place, Program, Sign, To, Trait},
     plan::{Bit, add},
     reach::Need,
+    script::INTERPRETERS,
 };
 
 /// Everything that is looked up.
@@ -28,6 +30,8 @@ pub(super) struct Gathered<'a> {
     pub(super) literals: BTreeMap<(Space, Vec<u8>), Spelt<'a>>,
     /// Globs of the forward and of the backward automaton.
     pub(super) globs: [Globs<'a>; 2],
+    /// Arguments.
+    pub(super) lists: Lists<'a>,
     /// Destinations: by protocol and port (0 for any), then by network.
     pub(super) destinations: BTreeMap<(u8, u16), Networks<'a>>,
     /// Users that are signs.
@@ -36,6 +40,8 @@ pub(super) struct Gathered<'a> {
     pub(super) traits: BTreeMap<Trait, (Bits, &'a Place)>,
     /// Look-ups that the plan has a use for.
     pub(super) flags: u32,
+    /// Where an agent is first recognised by its script.
+    pub(super) script: Option<&'a Place>,
     /// What there is no room for.
     pub(super) refusals: Refusals,
     /// Whether anything is below a home directory.
@@ -87,7 +93,10 @@ impl<'a> Gathered<'a> {
                 for Item { is, place, .. } in items {
                     match is {
                         Program::File(glob) => self.glob(glob, Tree::Files, By { bit, place }),
-                        Program::With(..) => self.unseen(place, Need::Arguments),
+                        Program::With(glob, words) => {
+                            self.flags |= header_flag::PROGRAMS;
+                            self.lists.program(glob, words, By { bit, place });
+                        }
                         Program::Is(one) => {
                             let known = self.traits.entry(*one);
                             let known = known.or_insert((Bits::default(), place));
@@ -140,12 +149,34 @@ impl<'a> Gathered<'a> {
                     self.refusals.exceeded(Limit::Users, by.place);
                 }
             }
-            Sign::Stranger(_)
-            | Sign::Script(_)
-            | Sign::Args(_)
-            | Sign::Env(..)
-            | Sign::Container(..) => self.unseen(by.place, Need::WeakSigns),
+            Sign::Args(words) => {
+                self.flags |= header_flag::ARGUMENTS;
+                self.lists.any_program(words, by);
+            }
+            Sign::Script(glob) => {
+                self.flags |= header_flag::SCRIPTS;
+                self.script = self.script.or(Some(by.place));
+                self.glob(glob, Tree::Files, by);
+            }
+            Sign::Env(name, value) => {
+                self.flags |= header_flag::ENVIRONMENT;
+                self.lists.variable(name, value.as_ref(), by);
+            }
+            Sign::Stranger(_) | Sign::Container(..) => self.unseen(by.place, Need::WeakSigns),
         }
+    }
+
+    /// Adds the programs that have a script.
+    pub(super) fn interpreters(&mut self, by: By<'a>) {
+        for name in INTERPRETERS {
+            let spelling = name.as_bytes().to_vec();
+            add(&mut self.literal(Space::Name, spelling, by.place).exact, &by.bit.bits());
+        }
+    }
+
+    /// Adds a program whose arguments are looked at.
+    pub(super) fn program(&mut self, glob: &'a Glob, by: By<'a>) {
+        self.glob(glob, Tree::Files, by);
     }
 
     fn glob(&mut self, glob: &'a Glob, tree: Tree, by: By<'a>) {
@@ -241,7 +272,8 @@ impl<'a> Gathered<'a> {
 impl<'a> Globs<'a> {
     fn add(&mut self, glob: &'a Glob, space: Option<Space>, by: By<'a>) {
         let at = *self.known.entry((space, glob)).or_insert_with(|| {
-            self.patterns.push(Pattern { glob, space, bits: Bits::default() });
+            let text = space.map_or(Text::Floating(glob), |space| Text::Anchored(glob, space));
+            self.patterns.push(Pattern { text, bits: Bits::default() });
             self.places.push(by.place);
             self.places.len() - 1
         });

@@ -16,14 +16,14 @@ pub(super) fn minimal(dfa: &Dfa) -> Dfa {
             u32::try_from(chosen.len() - 1).expect("no more blocks than states")
         })
     };
-    let start = number(dfa.start, &mut chosen);
+    let starts = dfa.starts.iter().map(|&start| number(start, &mut chosen)).collect();
     let (mut next, mut accept, mut at) = (vec![], vec![], 0);
     while let Some(&state) = chosen.get(at) {
         accept.push(dfa.accept[state as usize]);
         next.extend(dfa.row(state).iter().map(|&reached| number(reached, &mut chosen)));
         at += 1;
     }
-    Dfa { classes: dfa.classes, stride: dfa.stride, start, accept, next }
+    Dfa { classes: dfa.classes, stride: dfa.stride, starts, accept, next }
 }
 
 /// The block of each state: states are in one block that no rest of a path tells apart.

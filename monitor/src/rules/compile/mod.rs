@@ -13,6 +13,7 @@ mod dfa;
 mod form;
 mod gather;
 mod host;
+mod lists;
 mod minimal;
 mod nfa;
 mod numbered;
@@ -24,13 +25,15 @@ mod tests;
 use std::collections::BTreeMap;
 
 use monitor_common::plan::{
-    Header, Literal, LiteralKey, Rule, Space, hash_start, hash_step, header_flag,
+    AUTOMATA, Header, LISTS, Literal, LiteralKey, Rule, Space, hash_start, hash_step, header_flag,
 };
 
 pub use self::refusal::CompileError;
 use self::{
+    automaton::Built,
     classes::Classes,
-    gather::{Gathered, Globs},
+    gather::Gathered,
+    nfa::Pattern,
     numbered::Numbered,
     refusal::{Limit, Refusals},
 };
@@ -75,7 +78,7 @@ pub fn compile(rules: &RuleSet, ground: &Ground<'_>) -> Result<KernelPlan, Vec<C
 fn tables(
     rules: &RuleSet,
     ground: &Ground<'_>,
-    numbered: Numbered,
+    mut numbered: Numbered,
     gathered: &Gathered<'_>,
 ) -> Result<KernelPlan, Vec<CompileError>> {
     let mut refusals = Refusals::default();
@@ -84,8 +87,14 @@ fn tables(
     let ranges = ranges::ranges(gathered, &mut classes, &mut refusals);
     let users = users(gathered, &mut classes, &mut refusals);
     let traits = traits(gathered, &mut classes, &mut refusals);
-    let built =
-        gathered.globs.each_ref().map(|globs| automaton(globs, &mut classes, &mut refusals));
+    let built = automata(gathered, &mut classes, &mut refusals);
+    let read = built[LISTS as usize].as_ref();
+    let only = &numbered.header.only;
+    let starts = gathered.lists.starts(read, only, &mut classes, &mut refusals);
+    numbered.begin_at(starts);
+    let before =
+        |node: usize| read.and_then(|read| read.starts.get(node)).copied().unwrap_or_default();
+    let (arguments, environment) = (before(lists::ANY_PROGRAM), before(lists::ENVIRONMENT));
     let sizes =
         built.each_ref().map(|built| built.as_ref().map(|built| built.size).unwrap_or_default());
     let shifts = built.each_ref().map(|built| built.as_ref().map_or(0, |built| built.shift));
@@ -94,7 +103,15 @@ fn tables(
     let rule = |index| Rule { done: settle(of(index), ground.tier) as u8, ..Rule::default() };
     refusals.or(KernelPlan {
         secret: ground.secret,
-        header: Header { serial: ground.serial, traits, flags, shifts, ..numbered.header },
+        header: Header {
+            serial: ground.serial,
+            traits,
+            flags,
+            shifts,
+            arguments,
+            environment,
+            ..numbered.header
+        },
         literals,
         hosts: gathered.hosts(),
         automata: built.map(|built| built.map(|built| built.automaton)),
@@ -174,22 +191,36 @@ pub(super) fn key(secret: u64, space: Space, spelling: &[u8]) -> LiteralKey {
     LiteralKey { hash, len: u32::try_from(spelling.len()).expect("no path is that long"), bank: 0 }
 }
 
-fn automaton(
-    globs: &Globs<'_>,
+fn automata(
+    gathered: &Gathered<'_>,
     classes: &mut Classes,
     refusals: &mut Refusals,
-) -> Option<automaton::Built> {
-    if globs.patterns.is_empty() {
+) -> [Option<Built>; AUTOMATA as usize] {
+    let (paths, lists) = (&gathered.globs, &gathered.lists);
+    let help = "prefer `/dir/**`, `~/dir/**`, `**/name` and `**/*.ext`, which take no room";
+    let [forward, backward] = paths.each_ref().map(|globs| {
+        let what = ("paths with wildcards inside", help);
+        automaton(&globs.patterns, &globs.places, what, classes, refusals)
+    });
+    let what = ("lists of arguments", "say what is meant with fewer `**` and `*`");
+    let lists = automaton(&lists.patterns, &lists.places, what, classes, refusals);
+    [forward, backward, lists]
+}
+
+fn automaton(
+    patterns: &[Pattern<'_>],
+    places: &[&Place],
+    (what, help): (&str, &str),
+    classes: &mut Classes,
+    refusals: &mut Refusals,
+) -> Option<Built> {
+    if patterns.is_empty() {
         return None;
     }
     let refuse = |too_large: automaton::TooLarge| {
-        let message = format!(
-            "with this one the {} paths with wildcards inside are too many: {}",
-            globs.patterns.len(),
-            too_large.needs
-        );
-        let help = "prefer `/dir/**`, `~/dir/**`, `**/name` and `**/*.ext`, which take no room";
-        refusals.add(globs.places[too_large.pattern], message, help);
+        let (count, needs) = (patterns.len(), too_large.needs);
+        let message = format!("with this one the {count} {what} are too many: {needs}");
+        refusals.add(places[too_large.pattern], message, help);
     };
-    automaton::build(&globs.patterns, classes).map_err(refuse).ok()
+    automaton::build(patterns, classes).map_err(refuse).ok()
 }

@@ -9,18 +9,60 @@ use std::collections::HashMap;
 
 use monitor_common::plan::{Bits, Space};
 
-use super::classes::Sets;
-use crate::rules::glob::{ByteSet, Glob, Part, Unit};
+use super::{classes::Sets, lists};
+use crate::rules::{
+    glob::{ByteSet, Glob, Part, Unit},
+    words::{TextGlob, Words},
+};
 
-/// A glob that an automaton must find, and what it then adds.
+/// What an automaton must find, and what it then adds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pattern<'a> {
-    /// The glob.
-    pub(super) glob: &'a Glob,
-    /// The space of an anchored glob, none for a floating one, which is read from its end.
-    pub(super) space: Option<Space>,
+    /// What is found.
+    pub(super) text: Text<'a>,
     /// Bits of what it matches.
     pub(super) bits: Bits,
+}
+
+/// What is found. One automaton is of paths read from one side, or of lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Text<'a> {
+    /// Paths of a space, read from their first byte.
+    Anchored(&'a Glob, Space),
+    /// Paths, read from their last byte.
+    Floating(&'a Glob),
+    /// The arguments of a program, which is known by the number of the node before its name.
+    Arguments(usize, &'a Words),
+    /// A variable of the environment, and maybe its value.
+    Variable(&'a str, Option<&'a TextGlob>),
+}
+
+impl Text<'_> {
+    fn steps(&self) -> Vec<Step> {
+        match self {
+            Self::Anchored(glob, space) => forward(glob, *space),
+            Self::Floating(glob) => backward(glob),
+            Self::Arguments(_, words) => lists::arguments(words),
+            Self::Variable(name, value) => lists::variable(name, *value),
+        }
+    }
+
+    /// Number of the node that it begins at.
+    const fn root(&self) -> usize {
+        match self {
+            Self::Anchored(..) | Self::Floating(_) => 0,
+            Self::Arguments(root, _) => *root,
+            Self::Variable(..) => lists::ENVIRONMENT,
+        }
+    }
+
+    /// The byte between components, or behind a text of a list.
+    const fn separator(&self) -> u8 {
+        match self {
+            Self::Anchored(..) | Self::Floating(_) => b'/',
+            Self::Arguments(..) | Self::Variable(..) => 0,
+        }
+    }
 }
 
 /// What leads from one node to the next.
@@ -40,9 +82,9 @@ pub(super) enum Loop {
     /// It does not.
     #[default]
     None,
-    /// By every byte but `/`.
+    /// By every byte but the separator.
     Component,
-    /// By every whole component and its `/`.
+    /// By every whole component and its separator.
     Depth,
 }
 
@@ -57,9 +99,13 @@ pub(super) struct Node {
     pub(super) found: u32,
 }
 
-/// The graph. The first node is the one before the first byte.
+/// The graph.
 #[derive(Debug)]
 pub(super) struct Nfa {
+    /// The nodes before the first byte.
+    pub(super) roots: Vec<u32>,
+    /// What stands between components.
+    pub(super) separator: u8,
     /// The nodes.
     pub(super) nodes: Vec<Node>,
     /// The sets of [`Edge::Set`].
@@ -69,32 +115,41 @@ pub(super) struct Nfa {
 }
 
 /// What a glob is in reading order.
-enum Step {
+pub(super) enum Step {
+    /// This byte.
     Byte(u8),
+    /// A byte of this set.
     Set(ByteSet),
+    /// As many as the loop takes.
     Stay(Loop),
 }
 
 impl Nfa {
     /// Lays `patterns` over each other.
     pub(super) fn new(patterns: &[Pattern<'_>]) -> Self {
-        let mut trie =
-            Trie { nodes: vec![Node::default()], children: HashMap::new(), sets: HashMap::new() };
+        let separator = patterns.first().map_or(b'/', |pattern| pattern.text.separator());
+        let roots = patterns.iter().map(|pattern| pattern.text.root()).max().unwrap_or(0) + 1;
+        let nodes = vec![Node::default(); roots];
+        let mut trie = Trie { nodes, children: HashMap::new(), sets: HashMap::new() };
         let mut found = Sets::new();
         for pattern in patterns {
-            let steps = match pattern.space {
-                Some(space) => forward(pattern.glob, space),
-                None => backward(pattern.glob),
-            };
-            let node = steps.iter().fold(0, |node, step| trie.child(node, step));
+            let root = u32::try_from(pattern.text.root()).expect("as many as there are aux sets");
+            let steps = pattern.text.steps();
+            let node = steps.iter().fold(root, |node, step| trie.child(node, step));
             let here = &mut trie.nodes[node as usize].found;
             let number = found.number(&pattern.bits);
             *here = found.sum(*here, number);
         }
         let mut sets = trie.sets.into_iter().collect::<Vec<_>>();
         sets.sort_unstable_by_key(|&(_, number)| number);
-        let nodes = folded(trie.nodes);
-        Self { nodes, sets: sets.into_iter().map(|(set, _)| set).collect(), found }
+        let (nodes, same) = folded(trie.nodes);
+        let sets = sets.into_iter().map(|(set, _)| set).collect();
+        Self { roots: same[..roots].to_vec(), separator, nodes, sets, found }
+    }
+
+    /// Every byte of a component.
+    pub(super) const fn any(&self) -> ByteSet {
+        if self.separator == b'/' { ByteSet::ANY } else { ByteSet::TEXT }
     }
 }
 
@@ -125,9 +180,9 @@ impl Trie {
     }
 }
 
-/// Keeps one of all nodes that lead to the same. A node's children come after it in the trie, so that
+/// Keeps one of all nodes that lead to the same, and says which for each. A node's children come after it in the trie, so that
 /// going backwards every child is known before its parents.
-fn folded(mut trie: Vec<Node>) -> Vec<Node> {
+fn folded(mut trie: Vec<Node>) -> (Vec<Node>, Vec<u32>) {
     let mut kept = HashMap::new();
     let mut same = vec![0; trie.len()];
     for at in (0..trie.len()).rev() {
@@ -140,7 +195,7 @@ fn folded(mut trie: Vec<Node>) -> Vec<Node> {
             trie[at] = node;
         }
     }
-    trie
+    (trie, same)
 }
 
 /// What the forward automaton is fed after the last byte: no path has it.

@@ -34,6 +34,8 @@ pub(super) struct Numbered {
     pub(super) masks: BTreeMap<u32, Mask>,
     /// How agents are recognised.
     pub(super) clauses: Vec<Clause>,
+    /// Aux sets of the programs whose arguments are looked at, by the programs' number.
+    programs: Vec<usize>,
 }
 
 impl Numbered {
@@ -56,6 +58,13 @@ impl Numbered {
         let mut signs = HashMap::new();
         for (agent, &number) in rules.agents.iter().zip(&agents) {
             numbered.agent(agent, number, &mut signs, gathered);
+        }
+        numbered.programs(gathered);
+        if let Some(place) = gathered.script
+            && let Some(aux) = numbered.next_aux(place, gathered)
+        {
+            gathered.interpreters(By { bit: Bit::Aux(aux), place });
+            numbered.header.interpreters = u32::try_from(aux).expect("there is room for fewer");
         }
         numbered.header.clauses =
             u32::try_from(numbered.clauses.len()).expect("there is room for fewer");
@@ -134,11 +143,30 @@ impl Numbered {
                 };
                 if signs.insert(sign, aux).is_none() {
                     merge(&mut self.header.signs, &Bit::Aux(aux).bits().aux);
+                    if matches!(sign, Sign::Script(_)) {
+                        merge(&mut self.header.scripts, &Bit::Aux(aux).bits().aux);
+                    }
                     gathered.sign(sign, By { bit: Bit::Aux(aux), place: &agent.place });
                 }
                 merge(&mut clause.signs, &Bit::Aux(aux).bits().aux);
             }
             self.clauses.push(clause);
+        }
+    }
+
+    fn programs(&mut self, gathered: &mut Gathered<'_>) {
+        for asked in gathered.lists.programs.clone() {
+            let Some(aux) = self.next_aux(asked.place, gathered) else { return };
+            merge(&mut self.header.programs, &Bit::Aux(aux).bits().aux);
+            gathered.program(asked.glob, By { bit: Bit::Aux(aux), place: asked.place });
+            self.programs.push(aux);
+        }
+    }
+
+    /// Writes down where the automaton of lists begins for each program.
+    pub(super) fn begin_at(&mut self, starts: Vec<(u16, u16)>) {
+        for (&aux, (start, unknown)) in self.programs.iter().zip(starts) {
+            self.aux[aux] = Aux { start, unknown, ..Aux::default() };
         }
     }
 

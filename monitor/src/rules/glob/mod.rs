@@ -69,6 +69,14 @@ impl ByteSet {
     /// Every byte of a component: `?`.
     pub(in crate::rules) const ANY: Self = Self([!(1 << b'/' | 1), !0, !0, !0]);
 
+    /// Every byte of a text that is no path.
+    pub(in crate::rules) const TEXT: Self = Self([!1, !0, !0, !0]);
+
+    /// A set of bytes of a text that is no path: NUL is in none.
+    pub(in crate::rules) const fn of_text([a, b, c, d]: [u64; 4]) -> Self {
+        Self([a & Self::TEXT.0[0], b, c, d])
+    }
+
     /// Whether `byte` is in the set.
     pub(in crate::rules) const fn has(self, byte: u8) -> bool {
         self.0[(byte / 64) as usize] >> (byte % 64) & 1 == 1

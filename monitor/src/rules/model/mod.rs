@@ -105,8 +105,8 @@ pub enum Sign {
 }
 
 impl Sign {
-    /// Whether the kernel half knows it when a program starts. The others rest on what a process can write
-    /// itself, or on what somebody must be asked for first.
+    /// Whether it rests on what the kernel knows. The others rest on what whoever starts a program can write, or on
+    /// what somebody must be asked for first.
     #[must_use]
     pub const fn is_strong(&self) -> bool {
         matches!(self, Self::Exe(_) | Self::Cgroup(_) | Self::User(_) | Self::Stranger(_))

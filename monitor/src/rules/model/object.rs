@@ -8,6 +8,7 @@ use std::{fmt, net::Ipv6Addr};
 use ipnet::Ipv6Net;
 
 use crate::rules::{
+    evaluate::Args,
     glob::{Glob, Homes},
     host_name::HostPattern,
     words::{TextGlob, Words},
@@ -76,12 +77,20 @@ pub enum Program {
 }
 
 impl Program {
-    /// Whether the start of a program is one of those meant.
+    /// Whether the start of a program is one of those meant; `unsure` where that is for its arguments to say and
+    /// they are not known.
     #[must_use]
-    pub fn matches(&self, path: &[u8], args: &[Vec<u8>], traits: Traits, homes: &Homes) -> bool {
+    pub fn matches(
+        &self,
+        path: &[u8],
+        args: Args<'_>,
+        unsure: bool,
+        traits: Traits,
+        homes: &Homes,
+    ) -> bool {
         match self {
             Self::File(glob) => glob.matches(path, homes),
-            Self::With(glob, words) => glob.matches(path, homes) && words.match_all(args),
+            Self::With(glob, words) => glob.matches(path, homes) && args.are(words, unsure),
             Self::Is(one) => traits.has(*one),
         }
     }

@@ -16,7 +16,7 @@ use monitor_common::Act;
 
 pub use self::named::{evaluate_here, needs_name};
 use super::model::{
-    AgentIndex, Exception, Item, Moment, Objects, Place, Program, Rule, RuleSet, Sense, Sign, To,
+    AgentIndex, Exception, Item, Moment, Objects, Place, Rule, RuleSet, Sense, Sign, To,
 };
 
 /// The part of a rule set that the kernel half can do.
@@ -66,13 +66,11 @@ pub enum Need {
     HostNames,
     /// UNIX sockets.
     UnixSockets,
-    /// The arguments of a program.
-    Arguments,
     /// The use of rights.
     Privileges,
     /// What happened before.
     Sequences,
-    /// What a process says of itself, or a container engine of a container.
+    /// What a container engine says of a container.
     WeakSigns,
 }
 
@@ -81,12 +79,9 @@ impl fmt::Display for Need {
         f.write_str(match self {
             Self::HostNames => "host names are not known to the hooks",
             Self::UnixSockets => "no hook sees UNIX sockets",
-            Self::Arguments => "the hooks do not compare arguments",
             Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
-            Self::WeakSigns => {
-                "script, args, env and what an engine says of a container are not known to the hooks"
-            }
+            Self::WeakSigns => "what an engine says of a container is not known to the hooks",
         })
     }
 }
@@ -118,7 +113,7 @@ pub fn within(rules: &RuleSet, now: Moment) -> Within {
     let mut reach = Within { rules: rules.clone(), ..Within::default() };
     for agent in &mut reach.rules.agents {
         let before = agent.clauses.len();
-        agent.clauses.retain(|clause| clause.iter().all(Sign::is_strong));
+        agent.clauses.retain(|clause| clause.iter().all(is_seen));
         if agent.clauses.len() < before {
             let all = agent.clauses.is_empty();
             let (of, place) = (agent.name.clone(), agent.place.clone());
@@ -150,6 +145,11 @@ pub fn within(rules: &RuleSet, now: Moment) -> Within {
         }
     }
     reach
+}
+
+/// Whether the hooks know a sign when a program starts.
+const fn is_seen(sign: &Sign) -> bool {
+    !matches!(sign, Sign::Container(..))
 }
 
 /// The rule without what the hooks do not see, or what they would have to see.
@@ -192,11 +192,7 @@ const fn harms(need: Need) -> bool {
 /// Keeps what the plan can have, and says of all that the hooks do not see that it is lost.
 fn retain(objects: &mut Objects, mut lost: impl FnMut(Need, &str)) {
     match objects {
-        Objects::Paths(_) => {}
-        Objects::Programs(items) => keep(items, lost, |program| match program {
-            Program::File(_) | Program::Is(_) => None,
-            Program::With(..) => Some(Need::Arguments),
-        }),
+        Objects::Paths(_) | Objects::Programs(_) => {}
         Objects::Destinations(items) => keep(items, lost, |destination| match destination.to {
             To::Net(_) => None,
             To::Host(_) => Some(Need::HostNames),

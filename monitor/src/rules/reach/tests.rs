@@ -63,8 +63,8 @@ fn what_no_hook_sees_is_left_out_and_said() {
     };
     assert_eq!(left(false), ["unnamed", "some", "exec", "listen", "granted", "granted"]);
     assert_eq!(left(true), ["named", "none", "lifted-by-name"], "in the plan, for who knows names");
-    assert_eq!(reach.rules.agents[0].clauses.len(), 1);
-    assert_eq!(reach.rules.agents[1].clauses.len(), 0, "a user that this host has not");
+    assert_eq!(reach.rules.agents[0].clauses.len(), 2);
+    assert_eq!(reach.rules.agents[1].clauses.len(), 1, "a user that this host has not");
     assert_eq!(reach.until.map(|until| until.to_string()).as_deref(), Some("2026-11-24T00:00:00Z"));
 }
 

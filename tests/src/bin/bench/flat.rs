@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use driftwatch_tests::half::{self, Half};
 use monitor::{
     kernel::judge::{Question, Subject},
-    rules::model::Traits,
+    rules::{evaluate::Args, model::Traits},
 };
 use monitor_common::Act;
 
@@ -90,7 +90,7 @@ pub(crate) fn compile_only(items: usize) -> anyhow::Result<()> {
     let started = Instant::now();
     let plan = half::compiled(&rules)?;
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-    let [forward, backward] = plan.sizes.map(|size| size.states);
+    let [forward, backward, _] = plan.sizes.map(|size| size.states);
     println!("{milliseconds:.0} {before} {} {forward} {backward}", memory("VmHWM")?);
     Ok(())
 }
@@ -146,8 +146,15 @@ impl Size {
     /// Nanoseconds of one question.
     fn measure(&mut self, act: Act, subject: Subject<'_>) -> anyhow::Result<f64> {
         let bank = self.half.kernel.plans.active()?;
-        let question =
-            Question { bank, agents: &[1], act, subject, exe: None, traits: Traits::NONE };
+        let question = Question {
+            bank,
+            agents: &[1],
+            act,
+            subject,
+            exe: None,
+            args: Args::Known(&[]),
+            traits: Traits::NONE,
+        };
         let mut judge = self.half.kernel.judge()?;
         ensure!(judge.ask(&question)?.rule.is_none(), "{subject:?} is in a list");
         let before = spent(self.program)?;

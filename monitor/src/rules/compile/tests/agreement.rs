@@ -11,7 +11,7 @@ use super::{
 };
 use crate::rules::{
     compile::{Ground, compile},
-    evaluate::{Attempt, Tier},
+    evaluate::{Args, Attempt, Tier},
     glob::Homes,
     model::{
         Exception, Item, Mode, Moment, Object, Objects, Program, Rule, RuleSet, Sense, Severity,
@@ -19,7 +19,11 @@ use crate::rules::{
     },
     plan::{KernelPlan, numbers},
     reach::evaluate_here,
+    recognise::Start,
 };
+
+/// No arguments.
+const NONE: Args<'_> = Args::Known(&[]);
 
 /// The acts that hooks see.
 const SEEN: [Act; 4] = [Act::Exec, Act::Read, Act::Write, Act::Connect];
@@ -230,7 +234,7 @@ fn planned(plan: &KernelPlan, a_try: &Try) -> (Option<usize>, Verdict) {
     let agents =
         a_try.agents.iter().map(|&agent| u32::try_from(agent + 1).unwrap()).collect::<Vec<_>>();
     let Try { act, object, exe, traits, .. } = a_try;
-    let winner = plan.verdict(&agents, *act, object, exe.as_deref(), *traits);
+    let winner = plan.verdict(&agents, *act, object, exe.as_deref(), NONE, *traits);
     let done = winner.map_or(Verdict::Allow, |rule| plan.rules[rule].done.try_into().unwrap());
     (winner.map(|rule| plan.order[rule]), done)
 }
@@ -242,7 +246,7 @@ fn listed(plan: &KernelPlan, rules: &RuleSet, object: &Object, homes: &Homes) ->
             items.iter().any(|item| item.is.matches(path, homes))
         }
         (Objects::Programs(items), Object::Path(path)) => {
-            items.iter().any(|item| item.is.matches(path, &[], Traits::NONE, homes))
+            items.iter().any(|item| item.is.matches(path, NONE, false, Traits::NONE, homes))
         }
         (Objects::Destinations(items), peer) => {
             items.iter().any(|item| item.is.covers(peer, homes))
@@ -372,7 +376,7 @@ proptest! {
             let is = |clause: &Vec<Sign>| clause.iter().all(|sign| shows(sign, &exe, &cgroup, uid));
             let meant = (1_u32..).zip(&rules.agents).filter(|(_, agent)| agent.clauses.iter().any(is));
             let meant = meant.map(|(number, _)| number).collect::<Vec<_>>();
-            prop_assert_eq!(plan.recognise(&exe, &cgroup, uid), meant);
+            prop_assert_eq!(plan.recognise(&Start { exe: &exe, cgroup: &cgroup, uid, ..Start::default() }), meant);
         }
     }
 }
@@ -396,7 +400,7 @@ fn a_suffix_is_the_whole_name_of_some_files() {
     ] {
         let object = Object::Path(path.as_bytes().to_vec());
         assert_eq!(
-            plan.verdict(&[1], Act::Read, &object, None, Traits::NONE).is_some(),
+            plan.verdict(&[1], Act::Read, &object, None, NONE, Traits::NONE).is_some(),
             hit,
             "{path}"
         );
@@ -412,15 +416,15 @@ fn an_agent_that_rules_name_by_another_number_is_not_meant() {
     let rules = set(vec![rule("any", Act::Read, Sense::Only, paths(&[]))]);
     let plan = compiled(&rules, &Tier::PREVENT).unwrap();
     let object = Object::Path(b"/a".to_vec());
-    assert_eq!(plan.verdict(&[1], Act::Read, &object, None, Traits::NONE), Some(0));
-    assert_eq!(plan.verdict(&[2], Act::Read, &object, None, Traits::NONE), None);
-    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None, Traits::NONE), Some(0));
+    assert_eq!(plan.verdict(&[1], Act::Read, &object, None, NONE, Traits::NONE), Some(0));
+    assert_eq!(plan.verdict(&[2], Act::Read, &object, None, NONE, Traits::NONE), None);
+    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None, NONE, Traits::NONE), Some(0));
     assert_eq!(
-        plan.verdict(&[0, 1], Act::Read, &object, None, Traits::NONE),
+        plan.verdict(&[0, 1], Act::Read, &object, None, NONE, Traits::NONE),
         None,
         "0 ends the list"
     );
-    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None, Traits::NONE), None);
+    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None, NONE, Traits::NONE), None);
 }
 
 #[test]
@@ -459,7 +463,7 @@ fn the_directory_of_homes_may_be_a_home_itself() {
     for (path, hit) in [("/home/u/a", true), ("/home/u/bc", true), ("/home/x/u/a", false)] {
         let object = Object::Path(path.as_bytes().to_vec());
         assert_eq!(
-            plan.verdict(&[1], Act::Read, &object, None, Traits::NONE).is_some(),
+            plan.verdict(&[1], Act::Read, &object, None, NONE, Traits::NONE).is_some(),
             hit,
             "{path}"
         );
@@ -484,9 +488,10 @@ fn numbers_beyond_the_first_word() {
         for name in ["x", "y"] {
             let object = Object::Path(format!("/{n}/{name}").into_bytes());
             let meant = (n % 2 == 1 || name == "y").then_some(n);
-            let winner = plan.verdict(&[1], Act::Read, &object, None, Traits::NONE);
+            let winner = plan.verdict(&[1], Act::Read, &object, None, NONE, Traits::NONE);
             assert_eq!(winner.map(|rule| plan.order[rule]), meant, "{n} {name}");
         }
     }
-    (0..100).for_each(|uid| assert_eq!(plan.recognise(b"/", b"/", uid), [uid + 1]));
+    (0..100)
+        .for_each(|uid| assert_eq!(plan.recognise(&Start { uid, ..Start::default() }), [uid + 1]));
 }

@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*, sample::select, strategy::Union};
 
 use super::making::{compiled, destinations, exception, rule, set};
 use crate::rules::{
-    evaluate::{Attempt, Tier, evaluate},
+    evaluate::{Args, Attempt, Tier, evaluate},
     glob::Homes,
     model::{Moment, Object, Rule, RuleSet, Sense, Traits},
     plan::{KernelPlan, numbers},
@@ -162,7 +162,7 @@ fn rules_that_need_a_name_wait_for_one() {
         (host("d.example", 443, 6), Some(0)),
         (Object::Unknown, Some(1)),
     ] {
-        let said = plan.verdict(&[1], Act::Connect, &object, None, Traits::NONE);
+        let said = plan.verdict(&[1], Act::Connect, &object, None, Args::Known(&[]), Traits::NONE);
         assert_eq!(said.map(|rule| plan.order[rule]), winner, "{object:?}");
         let attempt = Attempt::new(&[0], Act::Connect, &object, Moment::UNIX_EPOCH);
         let meant = evaluate_here(&rules, &Tier::PREVENT, &Homes::default(), &attempt);

@@ -3,6 +3,7 @@
 mod agreement;
 mod hosts;
 mod limits;
+mod lists;
 mod making;
 mod shown;
 mod size;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A rule set that is, or was, in force, with what it takes to read the records of its time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct InForce {
     /// The serial of its plan.
     pub serial: u32,
@@ -116,6 +116,16 @@ impl Pipeline {
     #[must_use]
     pub fn in_force(&self) -> Option<&Arc<InForce>> {
         self.plans.front()
+    }
+
+    /// A file of the plan in force is known by its inode from now on, under this name, or with none not any more.
+    pub fn name_file(&mut self, inode: (u32, u64), name: Option<Vec<u8>>) {
+        let Some(in_force) = self.plans.front_mut() else { return };
+        let labels = &mut Arc::make_mut(in_force).labels;
+        match name {
+            Some(name) => drop(labels.insert(inode, name)),
+            None => drop(labels.remove(&inode)),
+        }
     }
 
     /// Takes a record as far as it goes: a finding, where a rule was hit.

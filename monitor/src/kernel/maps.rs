@@ -5,6 +5,7 @@
 //! it after.
 
 use std::{
+    collections::BTreeSet,
     io,
     os::fd::{AsRawFd, BorrowedFd},
 };
@@ -157,7 +158,7 @@ struct Held {
     literals: Vec<plan::LiteralKey>,
     ranges: Vec<(u32, plan::Range)>,
     users: Vec<plan::UserKey>,
-    labels: Vec<plan::LabelKey>,
+    labels: BTreeSet<plan::LabelKey>,
     masks: Vec<u32>,
 }
 
@@ -218,6 +219,44 @@ impl PlanMaps {
         // A hook that began before the switch may have been preempted and still reads the other bank: it
         // must have ended before anything is written there.
         self.unsettled = self.grace.wait().is_err();
+        Ok(())
+    }
+
+    /// Gives a file of the plan in force the label that it has in `plan`, which is the plan in force and more. Its
+    /// class is there before anything leads to it.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses a write.
+    pub fn label(&mut self, plan: &KernelPlan, file: &plan::LabelKey) -> Result<(), KernelError> {
+        let Bank(bank) = self.active()?;
+        let Some(&class) = plan.labels.get(file) else { return Ok(()) };
+        let bits = plan.classes[class as usize];
+        let index = row(bank, plan::CLASSES, class);
+        self.classes.set(index, bits, 0).map_err(in_map("CLASSES"))?;
+        let key = plan::LabelKey { bank, ..*file };
+        self.labels.insert(key, class, 0).map_err(in_map("LABELS"))?;
+        let labels = &mut self.held[bank as usize].labels;
+        let first = labels.is_empty();
+        labels.insert(key);
+        if first {
+            // Now there are labels to look up. Nothing else of the row changes.
+            self.plans.set(bank, plan.header, 0).map_err(in_map("PLANS"))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the label of a file out of the plan in force.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses the write.
+    pub fn unlabel(&mut self, file: &plan::LabelKey) -> Result<(), KernelError> {
+        let Bank(bank) = self.active()?;
+        let key = plan::LabelKey { bank, ..*file };
+        if self.held[bank as usize].labels.remove(&key) {
+            self.labels.remove(&key).map_err(in_map("LABELS"))?;
+        }
         Ok(())
     }
 
@@ -284,7 +323,7 @@ impl PlanMaps {
         for (key, class) in &plan.labels {
             let key = plan::LabelKey { bank, ..*key };
             self.labels.insert(key, class, 0).map_err(in_map("LABELS"))?;
-            held.labels.push(key);
+            held.labels.insert(key);
         }
         Ok(())
     }

@@ -21,8 +21,12 @@ use crate::{
     },
     control::{Begun, Caller, Request, server},
     host,
-    kernel::HookLog,
+    kernel::{HookLog, Kernel},
     reading::{Read, Reading},
+    rules::{
+        model::{Grant, RuleSet},
+        uses,
+    },
     stop::Stop,
     watcher::{Watcher, ended},
 };
@@ -219,6 +223,7 @@ impl Daemon {
                 "label_searches": self.watcher.live.searches,
                 "without_label": self.watcher.live.left_out(),
             },
+            "grants": in_force.map(|rules| uses_left(kernel, &rules.rules)),
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": pipeline.agents.sessions(),
             "processes_known": pipeline.agents.processes.len(),
@@ -239,6 +244,17 @@ impl Daemon {
             },
         })
     }
+}
+
+/// What is left of each grant that may be used a number of times.
+fn uses_left(kernel: &Kernel, rules: &RuleSet) -> Value {
+    let left = |grant: &Grant| {
+        let uses = grant.uses?;
+        let used = kernel.plans.uses(uses.slot).ok()?;
+        let left = u64::from(uses.limit).saturating_sub(used);
+        Some((grant.id.clone(), json!({ "uses": uses.limit, "left": left })))
+    };
+    Value::Object(uses::grants(rules).filter_map(left).collect())
 }
 
 fn open_sink(config: &Config) -> Result<Sink, DaemonError> {

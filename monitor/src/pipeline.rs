@@ -14,7 +14,7 @@ use crate::{
     agent::{Agents, Process},
     event::{Decision, DecodeError, Event, ProcessId, What, decode, shown},
     rules::{
-        evaluate::{Attempt, Tier, evaluate, explain_match},
+        evaluate::{Attempt, Tier, evaluate, explain_match, is_hit},
         glob::Homes,
         model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet, Traits},
     },
@@ -234,8 +234,24 @@ fn disagrees(
     match decision.by_label {
         // It knows no inodes: of what it finds by the name, nothing may be stronger.
         true => place(in_force, ruling.rule) < place(in_force, rule),
-        false => ruling.rule != rule,
+        false => ruling.rule != rule && !is_hit_once_spent(in_force, attempt, ruling.rule, rule),
     }
+}
+
+/// Whether a rule that the kernel half found is hit after all, and is the strongest, once what may be used a
+/// number of times has been. It alone knows what was used.
+fn is_hit_once_spent(
+    in_force: &InForce,
+    attempt: &Attempt<'_>,
+    unspent: Option<RuleIndex>,
+    rule: Option<RuleIndex>,
+) -> bool {
+    let Some(rule) = rule.filter(|rule| place(in_force, Some(*rule)) < place(in_force, unspent))
+    else {
+        return false;
+    };
+    let spent = Attempt { spent: true, ..*attempt };
+    is_hit(&in_force.rules.rules[rule], &in_force.homes, &spent)
 }
 
 /// The number of a rule in its plan, the strongest first; after all of them where there is none.

@@ -28,6 +28,7 @@ use crate::{
         model::{Moment, RuleSet},
         plan::KernelPlan,
         reach::{Lost, Shortfall, Within, within},
+        uses::Slots,
     },
 };
 
@@ -143,6 +144,8 @@ pub(crate) struct Watcher {
     pub(crate) live: Live,
     /// What of them was said to be left out.
     pub(crate) said: LeftOut,
+    /// Where uses of grants are counted.
+    slots: Slots,
     /// The plan in force.
     pub(crate) plan: Option<KernelPlan>,
     /// The rules as they were read; what of them is in force is the pipeline's to say.
@@ -165,6 +168,7 @@ impl Watcher {
             serial: 0,
             live: Live::default(),
             said: LeftOut::default(),
+            slots: Slots::default(),
             plan: None,
             whole: RuleSet::default(),
             secret,
@@ -192,7 +196,10 @@ impl Watcher {
         now: Moment,
         files: &Files,
     ) -> Result<usize, WatchError> {
-        let Within { rules, shortfalls, until } = within;
+        let Within { mut rules, shortfalls, until } = within;
+        for slot in self.slots.assign(&mut rules, now) {
+            self.kernel.plans.clear_uses(slot)?;
+        }
         let numbers: Result<Vec<u32>, TooManyAgents> = rules
             .agents
             .iter()
@@ -229,6 +236,9 @@ impl Watcher {
             return Err(error.into());
         }
         (self.plan, self.serial, self.until) = (Some(plan), serial, until);
+        if let Some(in_force) = self.pipeline.in_force() {
+            self.slots.settle(&in_force.rules);
+        }
         self.say_what_falls_short(shortfalls);
         Ok(no_room)
     }

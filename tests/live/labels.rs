@@ -313,6 +313,7 @@ fn what_is_too_much_to_follow_is_searched_for() -> anyhow::Result<()> {
 #[test]
 fn files_that_come_while_rules_are_reloaded_are_shut_under_another_name() -> anyhow::Result<()> {
     const RELOADS: u32 = 20;
+    const FILES: u64 = 500;
     let _alone = alone();
     let ground = Ground::new()?;
     let rules = shut(&ground);
@@ -321,17 +322,20 @@ fn files_that_come_while_rules_are_reloaded_are_shut_under_another_name() -> any
     for reload in 0..RELOADS {
         let before = plan(&scenario)?;
         scenario.daemon.signal(Signal::HUP)?;
-        let reloaded = child::wait_until(SOON, || {
-            let name = format!("{reload}-{files}");
+        for number in 0..FILES {
+            let name = format!("{reload}-{number}");
             let later = scenario.ground.path(&format!("home/.aws/{name}"));
             fs::write(&later, "x")?;
-            others.push(link(&later, &scenario.ground.path(&format!("home/harmless-{name}")))?);
-            files += 1;
-            Ok((plan(&scenario)? > before).then_some(()))
-        })?;
+            if number % 50 == 0 {
+                let other = scenario.ground.path(&format!("home/harmless-{name}"));
+                others.push(link(&later, &other)?);
+            }
+        }
+        files += FILES;
+        let reloaded = child::wait_until(SOON, || Ok((plan(&scenario)? > before).then_some(())))?;
         reloaded.context("not reloaded")?;
+        wait_for_labels(&scenario, files)?;
     }
-    wait_for_labels(&scenario, files)?;
     for other in others {
         ensure!(scenario.agent(&Act::read(&other))?.outcome() == Outcome::Killed, "{other:?}");
     }

@@ -115,6 +115,7 @@ pub struct PlanMaps {
     ranges: LpmTrie<MapData, plan::Range, u32>,
     users: HashMap<MapData, plan::UserKey, u32>,
     labels: HashMap<MapData, plan::LabelKey, u32>,
+    uses: Array<MapData, u64>,
     /// What each bank holds: hash maps have no other memory of it.
     held: [Held; BANKS as usize],
     grace: Grace,
@@ -177,6 +178,7 @@ impl PlanMaps {
             ranges: typed(ebpf, "RANGES")?,
             users: typed(ebpf, "USERS")?,
             labels: typed(ebpf, "LABELS")?,
+            uses: typed(ebpf, "USES")?,
             held: Default::default(),
             grace: Grace::new().map_err(KernelError::Grace)?,
             unsettled: false,
@@ -258,6 +260,24 @@ impl PlanMaps {
             self.labels.remove(&key).map_err(in_map("LABELS"))?;
         }
         Ok(())
+    }
+
+    /// How often the grant that counts in this slot was used.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such slot.
+    pub fn uses(&self, slot: u16) -> Result<u64, KernelError> {
+        self.uses.get(&u32::from(slot), 0).map_err(in_map("USES"))
+    }
+
+    /// From now on another grant counts in this slot. No plan in force may use it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such slot.
+    pub fn clear_uses(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.uses.set(u32::from(slot), 0, 0).map_err(in_map("USES"))
     }
 
     fn clear(&mut self, bank: u32) -> Result<(), KernelError> {

@@ -62,6 +62,7 @@ pub mod compile;
 
 pub mod labels;
 pub mod lookup;
+pub mod uses;
 
 #[cfg(test)]
 mod tests;

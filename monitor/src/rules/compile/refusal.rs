@@ -29,6 +29,7 @@ pub(super) enum Limit {
     Literals,
     Ranges,
     Users,
+    Uses,
 }
 
 /// Literals of one plan at most.
@@ -54,6 +55,7 @@ impl Limit {
             Self::Literals => format!("more than {LITERALS} paths without wildcards"),
             Self::Ranges => format!("more than {RANGES} destinations"),
             Self::Users => format!("more than {USERS} users"),
+            Self::Uses => format!("more than {} grants with `uses`", plan::USES),
         }
     }
 
@@ -72,6 +74,7 @@ impl Limit {
             Self::Agents => "restart the daemon, or leave out agents that are not in use",
             Self::Literals => "name directories (`/dir/**`) rather than every file in them",
             Self::Ranges => "name networks rather than every address in them",
+            Self::Uses => "take out grants that are not needed any more",
             Self::Users => "recognise these agents by their executable or their cgroup",
         }
     }

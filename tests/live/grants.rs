@@ -7,7 +7,7 @@ use driftwatch_tests::{Act, Ground, Outcome, Scenario, Tally, child, scenario::r
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::claims::{SECRETS_KILL, SOON, alone, same};
+use crate::claims::{SECRETS_ALERT, SECRETS_KILL, SOON, alone, same};
 
 /// One grant, of so many uses.
 fn grant(id: &str, uses: u32) -> String {
@@ -83,6 +83,36 @@ fn of_four_processes_at_once_three_acts_pass_and_no_reload_gives_one_back() -> a
     scenario.wait_for_alerts(killed, SOON)?;
     let status = scenario.daemon.status()?;
     same("disagreements", status["events"]["disagreements"].as_u64().context("count")?, 0)
+}
+
+/// In a tight loop on every CPU, where a count that is read and then written would lose some.
+#[test]
+fn of_8000_opens_at_once_exactly_1000_are_uses() -> anyhow::Result<()> {
+    const ROUNDS: u64 = 5;
+    let _alone = alone();
+    let rules = |id: &str| {
+        let grant = grant(id, 1000).replace("secrets-are-shut", "secrets-are-watched");
+        rule_file(SECRETS_ALERT) + "grants:\n" + &grant
+    };
+    let scenario = Scenario::start_file(Ground::new()?, &rules("G-0"))?;
+    let go = scenario.ground.path("go");
+    let opens = Act::opens(&scenario.ground.secret(), 2000).after(&go);
+    for round in 0..ROUNDS {
+        if round > 0 {
+            reload(&scenario, &rules(&format!("G-{round}")))?;
+        }
+        let running: Vec<_> =
+            (0..4).map(|_| scenario.start_agent(&opens)).collect::<Result<_, _>>()?;
+        fs::write(&go, "")?;
+        for actor in running {
+            ensure!(actor.wait()?.outcome() == Outcome::Done, "an actor");
+        }
+        fs::remove_file(&go)?;
+        // A record for each that hit the rule, counted by the kernel half whether or not anybody reads it.
+        let hits = scenario.daemon.counter("activity_seen")?;
+        same("acts that were no use", hits, (round + 1) * 7000)?;
+    }
+    Ok(())
 }
 
 /// A higher limit is as many more, however often the grant was asked for when it was spent.

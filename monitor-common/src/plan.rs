@@ -49,6 +49,10 @@ pub const RANGES: u32 = 131_072;
 pub const USERS: u32 = 4096;
 /// Files that are known by their inode, of both banks at most.
 pub const LABELS: u32 = 131_072;
+/// Grants whose uses are counted at most: room for those of two plans.
+pub const USES: u32 = 512;
+/// Words of a mask of them.
+pub const USES_WORDS: usize = USES as usize / 64;
 /// Cells of one automaton: 512 Ki states × byte classes, one MiB.
 pub const CELLS: usize = 512 * 1024;
 
@@ -331,6 +335,10 @@ pub struct Aux {
     pub start: u16,
     /// Of a program: the class that a start of it has whose arguments could not be known.
     pub unknown: u16,
+    /// Of a grant that may be used a number of times: where its uses are counted, below [`USES`].
+    pub slot: u16,
+    /// How often it lifts its rule, 0 for as often as wanted.
+    pub uses: u16,
 }
 
 /// [`Aux::exe`] of an exception that holds for every executable.

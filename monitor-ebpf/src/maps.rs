@@ -70,6 +70,10 @@ pub(crate) static RULES: Array<plan::Rule, { PER_BANK * plan::RULES }> = Array::
 #[btf_map]
 pub(crate) static AUX: Array<plan::Aux, { PER_BANK * plan::AUX }> = Array::new();
 
+/// How often each grant has been used that may be a number of times. Of no bank: a plan gives no use back.
+#[btf_map]
+pub(crate) static USES: Array<u64, { plan::USES as usize }> = Array::new();
+
 /// Which rules hold for an agent and an act.
 #[btf_map]
 pub(crate) static MASKS: Array<plan::Mask, { PER_BANK * plan::MASK_ROWS as usize }> = Array::new();

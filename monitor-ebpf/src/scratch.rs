@@ -7,7 +7,7 @@
 
 use monitor_common::{
     counter::Miss,
-    plan::{AUX_WORDS, Bits, LIST_BYTES, RULE_WORDS},
+    plan::{AUX_WORDS, Bits, LIST_BYTES, RULE_WORDS, USES_WORDS},
     record::ARGV_BYTES,
     tag::Tag,
 };
@@ -57,6 +57,10 @@ pub(crate) struct Scratch {
     pub(crate) labelled: [u64; RULE_WORDS],
     /// The exceptions that the object is in the list of.
     pub(crate) exceptions: [u64; AUX_WORDS],
+    /// 1 where uses of grants are taken, 0 where nobody acts or everything is only watched.
+    pub(crate) spends: u64,
+    /// The grants that a use was taken of for this act, by slot.
+    pub(crate) paid: [u64; USES_WORDS],
     /// The tag in the making.
     pub(crate) tag: Tag,
     /// The signs that a new program shows.

@@ -12,14 +12,15 @@ use monitor_common::{
     Act, Verdict,
     counter::Miss,
     plan::{
-        ANY_EXE, AUX_ROWS, AUX_WORDS, Bits, MASK_ROWS, Mask, RULE_ROWS, RULE_WORDS, Space,
-        mask_row, row,
+        ANY_EXE, AUX_ROWS, AUX_WORDS, Aux, Bits, MASK_ROWS, Mask, RULE_ROWS, RULE_WORDS, Space,
+        USES, USES_WORDS, mask_row, row,
     },
     record::{Decision, NO_RULE},
     tag::{NO_AGENT, Tag},
 };
 
 use crate::{
+    atomic,
     classify::{self, Plan},
     field::{self, Address},
     maps, miss, path,
@@ -103,6 +104,13 @@ pub(crate) fn of_unknown(plan: &Plan, holding: &Mask) -> Decision {
 /// The object is in the list of an exception, and an exception may ask for the executable.
 #[inline(never)]
 fn except(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
+    // SAFETY: a claimed slot.
+    unsafe {
+        // Who only asks uses nothing, nor does a session that is watched and not stopped.
+        let acts = matches!(exe, Exe::OfCurrent);
+        (*scratch).spends = u64::from(acts & (plan.watches() == 0));
+        (*scratch).paid = [0; USES_WORDS];
+    }
     classify_exe(plan, scratch, exe);
     let mut lifting = Lifting { scratch, bank: plan.bank };
     // SAFETY: the callback takes a `Lifting`, which outlives the call.
@@ -129,11 +137,58 @@ extern "C" fn lift_one(_step: u32, lifting: *mut Lifting) -> i64 {
         let Some(aux) = maps::AUX.get(row(bank, AUX_ROWS, number)) else { return 0 };
         if aux.exe == ANY_EXE || has_aux(&scratch.exe_bits, aux.exe) {
             let rule = usize::from(aux.rule);
-            scratch.hit[(rule / 64) & (RULE_WORDS - 1)] &= !(1 << (rule % 64));
+            if aux.uses == 0 || decides(&scratch.hit, rule) && use_once(scratch, aux) {
+                scratch.hit[(rule / 64) & (RULE_WORDS - 1)] &= !(1 << (rule % 64));
+            }
         }
         return 0;
     }
     1
+}
+
+/// Whether a rule is hit and, of those that have not been lifted, the strongest. Exceptions come in the order of
+/// the rules that they lift, so nothing that is lifted later is stronger.
+#[inline(always)]
+fn decides(hit: &[u64; RULE_WORDS], rule: usize) -> bool {
+    let (mut stronger, place) = (0, rule / 64);
+    for word in 0..RULE_WORDS {
+        // All bits of the words before, those below the rule's in its own.
+        let below = if word < place { u64::MAX } else { 0 };
+        let own = if word == place { (1 << (rule % 64)) - 1 } else { 0 };
+        stronger |= hit[word] & (below | own);
+    }
+    let own = hit[place & (RULE_WORDS - 1)] >> (rule % 64) & 1;
+    stronger == 0 && own != 0
+}
+
+/// Takes a use of a grant, one for an act however many rules it lifts; `false` where none is left.
+///
+/// What was added beyond the limit is taken off again, so that the count says how often the grant was used, and a
+/// higher limit later means what it says.
+#[inline(always)]
+fn use_once(scratch: &mut Scratch, aux: &Aux) -> bool {
+    let slot = u32::from(aux.slot) & (USES - 1);
+    let (word, bit) = ((slot / 64) as usize & (USES_WORDS - 1), 1 << (slot % 64));
+    if scratch.spends == 0 || scratch.paid[word] & bit != 0 {
+        return true;
+    }
+    let Some(count) = maps::USES.get_ptr_mut(slot) else {
+        miss::note(Miss::NoPlan);
+        return false;
+    };
+    let limit = u64::from(aux.uses);
+    // SAFETY: a map value; another CPU may add to it, of which an old count is one that was true a moment ago.
+    let used = unsafe { count.read_volatile() };
+    // SAFETY: as above.
+    if used >= limit || unsafe { atomic::fetch_add(count, 1) } >= limit {
+        if used < limit {
+            // SAFETY: as above.
+            unsafe { atomic::fetch_add(count, u64::MAX) };
+        }
+        return false;
+    }
+    scratch.paid[word] |= bit;
+    true
 }
 
 #[inline(always)]

@@ -20,11 +20,15 @@ use crate::{
         text,
     },
     control::{Begun, Caller, Request, server},
-    host::{self, Host},
-    kernel::HookLog,
-    label::LeftOut,
+    host,
+    kernel::{HookLog, Kernel},
+    reading::{Read, Reading},
+    rules::{
+        model::{Grant, RuleSet},
+        uses,
+    },
     stop::Stop,
-    watcher::{Watcher, ended, read_rules},
+    watcher::{Watcher, ended},
 };
 pub(crate) use crate::{counted::count, watcher::secret};
 
@@ -98,23 +102,20 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     // First of all, so that no signal finds us half way: one that comes now waits for the loop.
     let mut stop = Stop::new()?;
     let mut reload = signal(SignalKind::hangup())?;
-    let host = Host::read();
-    let rules = read_rules(&config.rules, &host).map_err(WatchError::from)?;
+    let read = Read::files(&config.rules).map_err(WatchError::from)?;
     let sink = open_sink(config)?;
-    let watcher = Watcher::load(host, false, config.debug)?;
-    let mut daemon = Daemon { watcher, sink, refused_reloads: 0, config: config.clone() };
-    daemon.watcher.put_in_force(rules)?;
+    let watcher = Watcher::load(false, config.debug)?;
+    let (reading, config) = (Reading::default(), config.clone());
+    let mut daemon = Daemon { watcher, sink, reading, refused_reloads: 0, config };
+    daemon.watcher.put_in_force(read)?;
     let mut rings = daemon.watcher.kernel.rings().map_err(WatchError::from)?;
-    let (listener, _socket) = server::bind(&config.socket).map_err(|source| {
-        DaemonError::Socket { path: config.socket.display().to_string(), source }
+    let (listener, _socket) = server::bind(&daemon.config.socket).map_err(|source| {
+        DaemonError::Socket { path: daemon.config.socket.display().to_string(), source }
     })?;
     daemon.watcher.attach()?;
     let (requests, mut asked) = mpsc::channel(64);
     tokio::spawn(server::serve(listener, requests));
     let mut hook_log = daemon.hook_log()?;
-    if daemon.watcher.left_out != LeftOut::default() {
-        eprintln!("labels    known by their names only: {}", daemon.watcher.left_out);
-    }
     eprintln!("ready     {}", daemon.watcher.summary());
 
     loop {
@@ -122,10 +123,12 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
         tokio::select! {
             biased;
             () = stop.asked() => break,
-            _ = reload.recv() => daemon.reload(),
+            _ = reload.recv() => daemon.reading.begin(&daemon.config.rules),
+            read = daemon.reading.done() => daemon.reload(read),
             () = ended(daemon.watcher.until) => daemon.watcher.renew(),
             Some(request) = asked.recv() => daemon.answer(request),
             () = hook_log.flush() => {}
+            told = daemon.watcher.live.told() => daemon.watcher.heed(told),
             ready = rings.ready(), if !more => ready?,
             () = tokio::task::yield_now(), if more => {}
         }
@@ -138,17 +141,15 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
 struct Daemon {
     watcher: Watcher,
     sink: Sink,
+    reading: Reading,
     refused_reloads: u64,
     config: Config,
 }
 
 impl Daemon {
-    /// Reads the rules again. A set with one error changes nothing.
-    fn reload(&mut self) {
-        let host = Host::read();
-        let outcome = read_rules(&self.config.rules, &host).map_err(WatchError::from);
-        self.watcher.host = host;
-        match outcome.and_then(|rules| self.watcher.put_in_force(rules)) {
+    /// The rules were read again. A set with one error changes nothing.
+    fn reload(&mut self, read: Result<Read, WatchError>) {
+        match read.and_then(|read| self.watcher.put_in_force(read)) {
             Ok(()) => eprintln!("reloaded  {}", self.watcher.summary()),
             Err(error) => {
                 self.refused_reloads += 1;
@@ -156,6 +157,7 @@ impl Daemon {
                 eprintln!("rules not reloaded: the ones in force stay  {}", self.watcher.summary());
             }
         }
+        self.reading.next(&self.config.rules);
     }
 
     /// One record from the kernel half.
@@ -217,8 +219,11 @@ impl Daemon {
                 "agents": in_force.map(|rules| rules.rules.agents.len()),
                 "refused_reloads": self.refused_reloads,
                 "not_enforced": shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "labels": in_force.map(|rules| rules.labels.len()),
+                "labels": self.watcher.plan.as_ref().map(|plan| plan.labels.len()),
+                "label_searches": self.watcher.live.searches,
+                "without_label": self.watcher.live.left_out(),
             },
+            "grants": in_force.map(|rules| uses_left(kernel, &rules.rules)),
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": pipeline.agents.sessions(),
             "processes_known": pipeline.agents.processes.len(),
@@ -239,6 +244,17 @@ impl Daemon {
             },
         })
     }
+}
+
+/// What is left of each grant that may be used a number of times.
+fn uses_left(kernel: &Kernel, rules: &RuleSet) -> Value {
+    let left = |grant: &Grant| {
+        let uses = grant.uses?;
+        let used = kernel.plans.uses(uses.slot).ok()?;
+        let left = u64::from(uses.limit).saturating_sub(used);
+        Some((grant.id.clone(), json!({ "uses": uses.limit, "left": left })))
+    };
+    Value::Object(uses::grants(rules).filter_map(left).collect())
 }
 
 fn open_sink(config: &Config) -> Result<Sink, DaemonError> {

@@ -153,6 +153,7 @@ impl Counting<'_> {
             traits: entry.deed.traits(),
             armed: &armed,
             now: self.now,
+            spent: false,
         };
         if let Some(index) = evaluate(self.rules, &Tier::PREVENT, homes, &attempt).rule {
             self.add(entry, object.clone(), index, time);

@@ -95,7 +95,7 @@ fn expand(path: &Path) -> Result<Vec<PathBuf>, FileError> {
 }
 
 /// The facts that alerts and rules need, read once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Host {
     name: String,
     names: HashMap<u32, String>,

@@ -13,6 +13,7 @@
 
 pub mod cli;
 pub mod daemon;
+mod reading;
 pub mod recorder;
 mod stop;
 mod watcher;

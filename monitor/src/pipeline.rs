@@ -14,7 +14,7 @@ use crate::{
     agent::{Agents, Process},
     event::{Decision, DecodeError, Event, Exec, ProcessId, What, decode, shown},
     rules::{
-        evaluate::{Args, Attempt, Tier, explain_match},
+        evaluate::{Args, Attempt, Tier, explain_match, is_hit},
         glob::Homes,
         model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet, Traits},
         reach::{evaluate_here, needs_name},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A rule set that is, or was, in force, with what it takes to read the records of its time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct InForce {
     /// The serial of its plan.
     pub serial: u32,
@@ -125,6 +125,16 @@ impl Pipeline {
     #[must_use]
     pub fn in_force(&self) -> Option<&Arc<InForce>> {
         self.plans.front()
+    }
+
+    /// A file of the plan in force is known by its inode from now on, under this name, or with none not any more.
+    pub fn name_file(&mut self, inode: (u32, u64), name: Option<Vec<u8>>) {
+        let Some(in_force) = self.plans.front_mut() else { return };
+        let labels = &mut Arc::make_mut(in_force).labels;
+        match name {
+            Some(name) => drop(labels.insert(inode, name)),
+            None => drop(labels.remove(&inode)),
+        }
     }
 
     /// Takes a record as far as it goes: a finding, where a rule was hit.
@@ -236,7 +246,7 @@ fn disagrees(
     match decision.by_label {
         // It knows no inodes: of what it finds by the name, nothing may be stronger.
         true => place(in_force, ruling.rule) < place(in_force, rule),
-        false => ruling.rule != rule,
+        false => ruling.rule != rule && !is_hit_once_spent(in_force, attempt, ruling.rule, rule),
     }
 }
 
@@ -258,6 +268,22 @@ const fn knew_more(exec: &Exec) -> bool {
 fn is_weaker(in_force: &InForce, attempt: &Attempt<'_>, rule: Option<RuleIndex>) -> bool {
     let ruling = evaluate_here(&in_force.rules, &in_force.tier, &in_force.homes, attempt);
     place(in_force, rule) < place(in_force, ruling.rule)
+}
+
+/// Whether a rule that the kernel half found is hit after all, and is the strongest, once what may be used a
+/// number of times has been. It alone knows what was used.
+fn is_hit_once_spent(
+    in_force: &InForce,
+    attempt: &Attempt<'_>,
+    unspent: Option<RuleIndex>,
+    rule: Option<RuleIndex>,
+) -> bool {
+    let Some(rule) = rule.filter(|rule| place(in_force, Some(*rule)) < place(in_force, unspent))
+    else {
+        return false;
+    };
+    let spent = Attempt { spent: true, ..*attempt };
+    is_hit(&in_force.rules.rules[rule], &in_force.homes, &spent)
 }
 
 /// The number of a rule in its plan, the strongest first; after all of them where there is none.

@@ -16,18 +16,19 @@ use crate::{
     event::SessionId,
     host::{self, FileError, Host},
     kernel::{Kernel, KernelError},
-    label::{self, Labels, LeftOut},
+    label::{Files, LeftOut, live::Live},
     pipeline::{InForce, Pipeline},
+    reading::Read,
     rehearsal::{Disagreement, NotInForce, rehearse},
     rules::{
         self, Problems,
         compile::{CompileError, Ground, compile},
         evaluate::Tier,
-        glob::Homes,
-        labels,
+        labels::search,
         model::{Moment, RuleSet},
         plan::KernelPlan,
         reach::{Lost, Shortfall, Within, within},
+        uses::Slots,
     },
 };
 
@@ -112,22 +113,17 @@ pub(crate) async fn ended(until: Option<Moment>) {
     }
 }
 
-/// Makes the files that rules shut known by their inode, and gives their names.
-fn labelled(
-    plan: &mut KernelPlan,
-    rules: &RuleSet,
-    homes: &Homes,
-) -> (BTreeMap<(u32, u64), Vec<u8>>, LeftOut) {
-    let Labels { files, mut left_out } = label::find(&labels::search(rules), homes);
+/// Makes files known by their inode, as far as there is room, and gives their names.
+fn labelled(plan: &mut KernelPlan, files: &Files) -> BTreeMap<(u32, u64), Vec<u8>> {
     let mut names = BTreeMap::new();
-    for (key, (name, rules)) in files {
-        if plan.label(key, &rules) {
-            names.insert((key.device, key.inode), name);
-        } else {
-            left_out.no_room += 1;
+    for (key, known) in files {
+        if plan.label(*key, &known.rules)
+            && let Some(name) = known.names.first()
+        {
+            names.insert((key.device, key.inode), name.clone());
         }
     }
-    (names, left_out)
+    names
 }
 
 /// A loaded kernel half, and who reads its records.
@@ -144,9 +140,14 @@ pub(crate) struct Watcher {
     pub(crate) until: Option<Moment>,
     /// The serial of the plan in force.
     pub(crate) serial: u32,
-    /// Files that are known by their names only.
-    pub(crate) left_out: LeftOut,
-    plan: Option<KernelPlan>,
+    /// The files that are known by their inode.
+    pub(crate) live: Live,
+    /// What of them was said to be left out.
+    pub(crate) said: LeftOut,
+    /// Where uses of grants are counted.
+    slots: Slots,
+    /// The plan in force.
+    pub(crate) plan: Option<KernelPlan>,
     /// The rules as they were read; what of them is in force is the pipeline's to say.
     whole: RuleSet,
     secret: u64,
@@ -156,16 +157,18 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Loads the kernel half. Nothing is attached and no rule is in force. With `watch` every act of a session is
     /// told, else only those that hit a rule; with `debug` the hooks log.
-    pub(crate) fn load(host: Host, watch: bool, debug: bool) -> Result<Self, WatchError> {
+    pub(crate) fn load(watch: bool, debug: bool) -> Result<Self, WatchError> {
         let secret = secret().map_err(WatchError::Loop)?;
         Ok(Self {
             kernel: Kernel::load(secret, debug)?,
             pipeline: Pipeline::default(),
-            host,
+            host: Host::default(),
             shortfalls: Vec::new(),
             until: None,
             serial: 0,
-            left_out: LeftOut::default(),
+            live: Live::default(),
+            said: LeftOut::default(),
+            slots: Slots::default(),
             plan: None,
             whole: RuleSet::default(),
             secret,
@@ -173,10 +176,30 @@ impl Watcher {
         })
     }
 
-    /// Compiles a rule set for this host, gives it to the kernel half, and from then on reads records by it.
-    pub(crate) fn put_in_force(&mut self, whole: RuleSet) -> Result<(), WatchError> {
-        let now = Moment::now();
-        let Within { rules, shortfalls, until } = within(&whole, now);
+    /// Puts rules that were read in force.
+    pub(crate) fn put_in_force(&mut self, read: Read) -> Result<(), WatchError> {
+        let Read { host, whole, now, within, mut follow } = read;
+        let no_room = self.install(&host, within, now, follow.files())?;
+        follow.no_room(no_room);
+        (self.host, self.whole) = (host, whole);
+        self.live.take(follow);
+        self.say_what_has_no_label();
+        Ok(())
+    }
+
+    /// Compiles rules for this host, gives them to the kernel half, and from then on reads records by them.
+    /// Returns how many files there was no room for.
+    fn install(
+        &mut self,
+        host: &Host,
+        within: Within,
+        now: Moment,
+        files: &Files,
+    ) -> Result<usize, WatchError> {
+        let Within { mut rules, shortfalls, until } = within;
+        for slot in self.slots.assign(&mut rules, now) {
+            self.kernel.plans.clear_uses(slot)?;
+        }
         let numbers: Result<Vec<u32>, TooManyAgents> = rules
             .agents
             .iter()
@@ -186,21 +209,22 @@ impl Watcher {
         let (tier, serial) = (Tier::REACT, self.serial + 1);
         let ground = Ground {
             secret: self.secret,
-            homes: &self.host.homes,
+            homes: &host.homes,
             tier: &tier,
             serial,
             agent_numbers: &agent_numbers,
             watch: self.watch,
         };
         let mut plan = compile(&rules, &ground).map_err(RulesError::Compile)?;
-        let (labels, left_out) = labelled(&mut plan, &rules, &self.host.homes);
+        let labels = labelled(&mut plan, files);
+        let no_room = files.len() - plan.labels.len();
         let in_force = InForce {
             serial,
             order: plan.order.clone(),
             rules,
             agent_numbers,
             tier,
-            homes: self.host.homes.clone(),
+            homes: host.homes.clone(),
             now,
             labels,
         };
@@ -211,25 +235,27 @@ impl Watcher {
             self.pipeline.take_back();
             return Err(error.into());
         }
-        (self.plan, self.serial, self.left_out) = (Some(plan), serial, left_out);
-        (self.whole, self.until) = (whole, until);
-        if shortfalls != self.shortfalls {
-            // While every act is only watched, it matters who is an agent and not what is enforced.
-            let matters =
-                |short: &&Shortfall| !self.watch || matches!(short.lost, Lost::Signs { .. });
-            shortfalls
-                .iter()
-                .filter(matters)
-                .for_each(|short| eprintln!("{}: {short}", short.place));
-            self.shortfalls = shortfalls;
+        (self.plan, self.serial, self.until) = (Some(plan), serial, until);
+        if let Some(in_force) = self.pipeline.in_force() {
+            self.slots.settle(&in_force.rules);
         }
-        Ok(())
+        self.say_what_falls_short(shortfalls);
+        Ok(no_room)
     }
 
-    /// An exception has ended: the same rules are another plan now.
+    fn say_what_falls_short(&mut self, shortfalls: Vec<Shortfall>) {
+        if shortfalls == self.shortfalls {
+            return;
+        }
+        // While every act is only watched, it matters who is an agent and not what is enforced.
+        let matters = |short: &&Shortfall| !self.watch || matches!(short.lost, Lost::Signs { .. });
+        shortfalls.iter().filter(matters).for_each(|short| eprintln!("{}: {short}", short.place));
+        self.shortfalls = shortfalls;
+    }
+
+    /// An exception has ended: the same rules are another plan now. The files that are known stay known.
     pub(crate) fn renew(&mut self) {
-        let whole = self.whole.clone();
-        match self.put_in_force(whole) {
+        match self.again_in_force() {
             Ok(()) => eprintln!("an exception has ended  {}", self.summary()),
             Err(error) => {
                 const AGAIN: Duration = Duration::from_secs(60);
@@ -238,6 +264,19 @@ impl Watcher {
                 eprintln!("an exception has ended and still holds: tried again in a minute");
             }
         }
+    }
+
+    fn again_in_force(&mut self) -> Result<(), WatchError> {
+        let now = Moment::now();
+        let within = within(&self.whole, now);
+        let search = search(&within.rules);
+        let host = self.host.clone();
+        let Some(files) = self.live.by(&search) else {
+            return self.put_in_force(Read::of(host, self.whole.clone()));
+        };
+        self.install(&host, within, now, &files)?;
+        self.live.turn_to(search, files);
+        Ok(())
     }
 
     /// Makes a process the root of a session of an agent with its next exec, on top of whatever limits it is

@@ -72,7 +72,7 @@ args-key args-without-path args-without-words ask-key ask-then ask-without-actio
 bad-id bad-owasp-id bare-name-read bool-for-text duration-no-unit duration-odd empty-list empty-text
 empty except-bare-exe except-to-of-read exception-exe-of-exec exception-listen-to
 exception-privilege-path fallback-deny fallback-of-kill grant-id grant-no-by grant-no-until
-grant-uses home-unquoted item-twice list-for-text list-name neither-only-nor-never no-act no-action
+grant-uses grant-uses-many grant-uses-text home-unquoted item-twice list-for-text list-name neither-only-nor-never no-act no-action
 no-id no-reason no-version not-a-map number-for-text only-a-comment only-and-never
 port-on-list-of-paths privilege-port privilege-unknown relative-path sequence-and-act sequence-by
 sequence-empty-steps sequence-except sequence-no-steps sequence-no-within sequence-one-step

@@ -18,6 +18,8 @@ mod exec;
 mod faults;
 /// Files that may not be read or written.
 mod file;
+/// Permissions that may be used a number of times.
+mod grants;
 /// Plans that are asked before they are in force.
 mod judge;
 /// Files that are shut under every name.

@@ -151,11 +151,24 @@ impl Sides<'_> {
             let effect = more(&end(before), &end(now)).turned();
             changes.push(self.of.part(&key.name, detail, effect));
         }
+        changes.extend(self.uses(key, before, now));
         if before.reason != now.reason {
             let detail = format!("{}: another reason: {}", key.line, now.reason.replace('\n', " "));
             changes.push(self.of.part(&key.name, detail, Effect::Neither));
         }
         changes
+    }
+
+    /// How often a grant may be used.
+    fn uses(&self, key: &Key, before: &Exception, now: &Exception) -> Option<Change> {
+        let limit = |of: &Exception| Some(of.grant.as_ref()?.uses?.limit);
+        let (before, now) = (limit(before), limit(now));
+        let text =
+            |limit: Option<u16>| limit.map_or("no limit".to_owned(), |uses| uses.to_string());
+        let detail = format!("{}: uses {} -> {}", key.line, text(before), text(now));
+        let most = |limit: Option<u16>| (limit.is_none(), limit);
+        let effect = more(&most(before), &most(now)).turned();
+        (before != now).then(|| self.of.part(&key.name, detail, effect))
     }
 
     /// What a hit leads to.

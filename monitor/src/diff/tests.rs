@@ -102,6 +102,7 @@ fn one_item_less_is_stricter_or_laxer_by_the_sense_of_its_rule() {
         ("until: 2026-12-30", "until: 2026-12-31", "laxer"),
         (", until: 2026-12-30", "", "laxer"),
         ("reason: deploy", "reason: other", "neither"),
+        ("until: 2026-11-25", "until: 2026-11-25, uses: 3", "stricter"),
         ("then: deny", "then: allow", "laxer"),
     ] {
         let (effects, text) = diff(&[(from, to)]);

@@ -5,6 +5,7 @@
 //! it after.
 
 use std::{
+    collections::BTreeSet,
     io,
     os::fd::{AsRawFd, BorrowedFd},
 };
@@ -114,6 +115,7 @@ pub struct PlanMaps {
     ranges: LpmTrie<MapData, plan::Range, u32>,
     users: HashMap<MapData, plan::UserKey, u32>,
     labels: HashMap<MapData, plan::LabelKey, u32>,
+    uses: Array<MapData, u64>,
     /// What each bank holds: hash maps have no other memory of it.
     held: [Held; BANKS as usize],
     grace: Grace,
@@ -157,7 +159,7 @@ struct Held {
     literals: Vec<plan::LiteralKey>,
     ranges: Vec<(u32, plan::Range)>,
     users: Vec<plan::UserKey>,
-    labels: Vec<plan::LabelKey>,
+    labels: BTreeSet<plan::LabelKey>,
     masks: Vec<u32>,
 }
 
@@ -176,6 +178,7 @@ impl PlanMaps {
             ranges: typed(ebpf, "RANGES")?,
             users: typed(ebpf, "USERS")?,
             labels: typed(ebpf, "LABELS")?,
+            uses: typed(ebpf, "USES")?,
             held: Default::default(),
             grace: Grace::new().map_err(KernelError::Grace)?,
             unsettled: false,
@@ -219,6 +222,62 @@ impl PlanMaps {
         // must have ended before anything is written there.
         self.unsettled = self.grace.wait().is_err();
         Ok(())
+    }
+
+    /// Gives a file of the plan in force the label that it has in `plan`, which is the plan in force and more. Its
+    /// class is there before anything leads to it.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses a write.
+    pub fn label(&mut self, plan: &KernelPlan, file: &plan::LabelKey) -> Result<(), KernelError> {
+        let Bank(bank) = self.active()?;
+        let Some(&class) = plan.labels.get(file) else { return Ok(()) };
+        let bits = plan.classes[class as usize];
+        let index = row(bank, plan::CLASSES, class);
+        self.classes.set(index, bits, 0).map_err(in_map("CLASSES"))?;
+        let key = plan::LabelKey { bank, ..*file };
+        self.labels.insert(key, class, 0).map_err(in_map("LABELS"))?;
+        let labels = &mut self.held[bank as usize].labels;
+        let first = labels.is_empty();
+        labels.insert(key);
+        if first {
+            // Now there are labels to look up. Nothing else of the row changes.
+            self.plans.set(bank, plan.header, 0).map_err(in_map("PLANS"))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the label of a file out of the plan in force.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses the write.
+    pub fn unlabel(&mut self, file: &plan::LabelKey) -> Result<(), KernelError> {
+        let Bank(bank) = self.active()?;
+        let key = plan::LabelKey { bank, ..*file };
+        if self.held[bank as usize].labels.remove(&key) {
+            self.labels.remove(&key).map_err(in_map("LABELS"))?;
+        }
+        Ok(())
+    }
+
+    /// How often the grant that counts in this slot was used.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such slot.
+    pub fn uses(&self, slot: u16) -> Result<u64, KernelError> {
+        self.uses.get(&u32::from(slot), 0).map_err(in_map("USES"))
+    }
+
+    /// From now on another grant counts in this slot. No plan in force may use it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such slot.
+    pub fn clear_uses(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.uses.set(u32::from(slot), 0, 0).map_err(in_map("USES"))
     }
 
     fn clear(&mut self, bank: u32) -> Result<(), KernelError> {
@@ -284,7 +343,7 @@ impl PlanMaps {
         for (key, class) in &plan.labels {
             let key = plan::LabelKey { bank, ..*key };
             self.labels.insert(key, class, 0).map_err(in_map("LABELS"))?;
-            held.labels.push(key);
+            held.labels.insert(key);
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ use crate::{
     control::{Refused, pidfd},
     host::Host,
     launch::LaunchError,
+    reading::Read,
     recording::{Entry, Heading, SCHEMA, Text},
     rules::{
         self, SourceFile,
@@ -131,8 +132,8 @@ async fn record(order: &Order) -> Result<Recorded, RecordError> {
     }
     let host = Host::read();
     let rules = harmless(rules_of(order, &host)?);
-    let mut watcher = Watcher::load(host, true, false)?;
-    watcher.put_in_force(rules)?;
+    let mut watcher = Watcher::load(true, false)?;
+    watcher.put_in_force(Read::of(host, rules))?;
     let mut rings = watcher.kernel.rings().map_err(WatchError::from)?;
     let mut recorder = Recorder::start(watcher, order)?;
     let mut second = interval(Duration::from_secs(1));
@@ -146,9 +147,13 @@ async fn record(order: &Order) -> Result<Recorded, RecordError> {
             () = stop.asked() => if recorder.is_asked_to_end() { break },
             _ = hangup.recv() => if recorder.is_asked_to_end() { break },
             () = over(deadline) => break,
-            () = recorder.command_ended() => break,
+            code = command_ended(&mut recorder.command) => {
+                (recorder.code, recorder.command) = (Some(code), None);
+                break;
+            }
             () = ended(until) => recorder.watcher.renew(),
             _ = second.tick() => recorder.each_second(),
+            told = recorder.watcher.live.told() => recorder.watcher.heed(told),
             ready = rings.ready(), if !more => ready?,
             () = tokio::task::yield_now(), if more => {}
         }
@@ -161,6 +166,14 @@ async fn record(order: &Order) -> Result<Recorded, RecordError> {
 async fn over(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the end of the command and gives its exit code, for ever where there is none.
+async fn command_ended(command: &mut Option<Started>) -> u8 {
+    match command {
+        Some(command) => command.ended().await,
         None => std::future::pending().await,
     }
 }
@@ -280,17 +293,6 @@ impl Recorder {
         let soon = Instant::now() + MOMENT;
         self.deadline = Some(self.deadline.map_or(soon, |deadline| deadline.min(soon)));
         false
-    }
-
-    /// Waits for the end of the command, for ever where there is none.
-    async fn command_ended(&mut self) {
-        match &mut self.command {
-            Some(command) => {
-                self.code = Some(command.ended().await);
-                self.command = None;
-            }
-            None => std::future::pending().await,
-        }
     }
 
     fn each_second(&mut self) {

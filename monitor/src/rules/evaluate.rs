@@ -125,6 +125,9 @@ pub struct Attempt<'a> {
     pub armed: &'a [RuleIndex],
     /// When. Exceptions and grants end.
     pub now: Moment,
+    /// Whether every grant that may be used a number of times has been. Nobody has used any where this is not
+    /// said: tests, rehearsals and recordings know of no acts before.
+    pub spent: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -141,6 +144,7 @@ impl<'a> Attempt<'a> {
             traits: Traits::NONE,
             armed: &[],
             now,
+            spent: false,
         }
     }
 }
@@ -219,6 +223,7 @@ fn holds(exception: &Exception, rule: &Rule, homes: &Homes, attempt: &Attempt<'_
     let exe_is_one_of = |exe: &[u8]| exception.exe.iter().any(|item| item.is.matches(exe, homes));
     exception.until.is_none_or(|until| attempt.now < until)
         && is_granted(exception, rule, attempt)
+        && !(attempt.spent && is_limited(exception))
         && first_match(&exception.objects, homes, attempt, false).is_some()
         && (exception.exe.is_empty() || attempt.exe.is_some_and(exe_is_one_of))
 }
@@ -229,6 +234,11 @@ fn is_granted(exception: &Exception, rule: &Rule, attempt: &Attempt<'_>) -> bool
     let Some(grant) = &exception.grant else { return true };
     let bound = attempt.agents.iter().filter(|agent| rule.agents.contains(agent));
     bound.into_iter().all(|agent| grant.agents.contains(agent))
+}
+
+/// Whether an exception is a grant that may be used a number of times.
+fn is_limited(exception: &Exception) -> bool {
+    exception.grant.as_ref().is_some_and(|grant| grant.uses.is_some())
 }
 
 /// The item of a rule that an object matched.

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Words of the format that this version does not read yet.
-const LATER: [&str; 2] = ["where", "uses"];
+const LATER: [&str; 1] = ["where"];
 /// Characters of a name.
 const NAME: usize = 64;
 

@@ -19,6 +19,7 @@ impl<'a> Resolver<'a, '_> {
     /// Puts the grants of all files into their rules and says how many there are.
     pub(super) fn grants(&mut self, files: &'a [File], rules: &mut [model::Rule]) -> usize {
         let mut ids: BTreeMap<&str, Span> = BTreeMap::new();
+        let mut slots = 0..;
         for grant in files.iter().flat_map(|file| &file.grants) {
             if let Some(&first) = ids.get(&*grant.id.is) {
                 let message = format!("grant {} is given twice", quote(&grant.id.is));
@@ -28,9 +29,10 @@ impl<'a> Resolver<'a, '_> {
             }
             ids.entry(&grant.id.is).or_insert(grant.id.span);
             self.check_end(grant);
-            if let Some(exception) = self.grant(grant, rules)
+            if let Some(mut exception) = self.grant(grant, rules)
                 && let Some(rule) = rules.iter_mut().find(|rule| rule.id == grant.rule.is)
             {
+                self.number(&mut exception, &mut slots);
                 rule.exceptions.push(exception);
             }
         }
@@ -64,14 +66,26 @@ impl<'a> Resolver<'a, '_> {
             self.found.add(problem.also(span, "the rule").help("leave this agent out"));
         }
         let (id, by) = (grant.id.is.clone(), grant.by.clone());
+        let uses = grant.uses.map(|limit| model::Uses { limit, slot: 0 });
         Some(model::Exception {
             objects: self.objects(grant.act.is, &grant.objects),
             exe: Vec::new(),
             reason: grant.reason.clone(),
             until: Some(grant.until.is),
-            grant: Some(model::Grant { id, agents, by }),
+            grant: Some(model::Grant { id, agents, by, uses }),
             place: self.sources.place(grant.id.span),
         })
+    }
+
+    /// Where its uses are counted. Those of one that has ended are not.
+    fn number(&self, exception: &mut model::Exception, slots: &mut impl Iterator<Item = u16>) {
+        let lasts = exception.until.is_some_and(|until| self.now < until);
+        let uses = exception.grant.as_mut().and_then(|grant| grant.uses.as_mut());
+        if let Some(uses) = uses.filter(|_| lasts)
+            && let Some(slot) = slots.next()
+        {
+            uses.slot = slot;
+        }
     }
 
     fn check_end(&mut self, grant: &Grant) {

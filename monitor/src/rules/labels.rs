@@ -27,13 +27,13 @@ pub struct Start {
 
 /// What to look for at one place.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted<'a> {
+pub struct Wanted {
     /// How many directories deep: 0 for files of that place alone, none for any number.
     pub levels: Option<usize>,
-    globs: Vec<(&'a Glob, Vec<RuleIndex>)>,
+    globs: Vec<(Glob, Vec<RuleIndex>)>,
 }
 
-impl Wanted<'_> {
+impl Wanted {
     /// The rules that name a file with this path, in order, each once.
     #[must_use]
     pub fn rules(&self, path: &[u8], homes: &super::glob::Homes) -> Vec<RuleIndex> {
@@ -47,9 +47,9 @@ impl Wanted<'_> {
 
 /// Everything to look for.
 #[derive(Clone, Debug, Default)]
-pub struct Search<'a> {
+pub struct Search {
     /// By where to begin.
-    pub wanted: BTreeMap<Start, Wanted<'a>>,
+    pub wanted: BTreeMap<Start, Wanted>,
     /// Globs that are not looked for, since what they name could be anywhere (`**/x`, `/*/x`) or anywhere
     /// in a home directory (`~/**/x`).
     pub floating: usize,
@@ -57,7 +57,7 @@ pub struct Search<'a> {
 
 /// What to look for.
 #[must_use]
-pub fn search(rules: &RuleSet) -> Search<'_> {
+pub fn search(rules: &RuleSet) -> Search {
     let mut search = Search::default();
     for (index, rule) in rules.rules.iter().enumerate() {
         let opens = matches!(rule.act, Act::Read | Act::Write) && rule.sense == Sense::Never;
@@ -69,8 +69,8 @@ pub fn search(rules: &RuleSet) -> Search<'_> {
     search
 }
 
-impl<'a> Search<'a> {
-    fn add(&mut self, glob: &'a Glob, rule: RuleIndex) {
+impl Search {
+    fn add(&mut self, glob: &Glob, rule: RuleIndex) {
         let fixed: Vec<&[u8]> = glob
             .parts()
             .iter()
@@ -93,9 +93,9 @@ impl<'a> Search<'a> {
         let wanted =
             self.wanted.entry(start).or_insert(Wanted { levels: Some(0), globs: Vec::new() });
         wanted.levels = wanted.levels.zip(levels).map(|(known, levels)| known.max(levels));
-        match wanted.globs.iter_mut().find(|(known, _)| *known == glob) {
+        match wanted.globs.iter_mut().find(|(known, _)| known == glob) {
             Some((_, rules)) => rules.push(rule),
-            None => wanted.globs.push((glob, vec![rule])),
+            None => wanted.globs.push((glob.clone(), vec![rule])),
         }
     }
 }

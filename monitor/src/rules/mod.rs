@@ -64,6 +64,7 @@ pub mod labels;
 pub mod lookup;
 pub mod recognise;
 pub mod script;
+pub mod uses;
 
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,7 @@ pub(super) const EXCEPTION: [&str; 7] = ["path", "to", "at", "privilege", "exe",
 /// The keys of a program with arguments.
 pub(super) const PROGRAM: [&str; 2] = ["path", "args"];
 /// The keys of a grant.
-pub(super) const GRANT: [&str; 12] = [
+pub(super) const GRANT: [&str; 13] = [
     "id",
     "rule",
     "agents",
@@ -58,9 +58,12 @@ pub(super) const GRANT: [&str; 12] = [
     "listen",
     "privilege",
     "until",
+    "uses",
     "reason",
     "by",
 ];
+/// Uses of a grant at most: what is done more often is no single permission.
+pub(super) const USES: u16 = 1_000;
 const ACTIONS: [(&str, Verdict); 4] = [
     ("alert", Verdict::Alert),
     ("ask", Verdict::Ask),
@@ -219,6 +222,7 @@ impl Reader<'_> {
         let (by, reason) = (text(self, "by"), text(self, "reason"));
         let agents = fields.need("agents", self.found).and_then(|field| self.texts(field));
         let until = fields.need("until", self.found).and_then(|field| self.moment(field));
+        let uses = fields.take("uses").map(|field| self.uses(field));
         let (act, field) = self.act(&mut fields, "a grant", &[])?;
         let act = At { is: act, span: field.key.span };
         let objects = self.objects(field);
@@ -232,9 +236,28 @@ impl Reader<'_> {
             act,
             objects: objects?,
             until: until?,
+            uses: flip(uses)?,
             reason: reason?.is,
             by: by?.is,
         })
+    }
+
+    /// How often a grant may be used.
+    fn uses(&mut self, field: Field) -> Option<u16> {
+        let span = self.span(&field.value);
+        let Kind::Number(number) = &field.value.kind else {
+            self.wrong_kind(span, "a number", &field.value.kind);
+            return None;
+        };
+        let uses = number.parse().ok().filter(|uses| (1..=USES).contains(uses));
+        if uses.is_none() {
+            let message = format!("{} is not a number of uses", quote(number));
+            let problem = Problem::new(span, message, format!("a number from 1 to {USES}"));
+            self.add(
+                problem.help("without `uses` it may be used as often as wanted until it ends"),
+            );
+        }
+        uses
     }
 
     fn body(&mut self, act: Act, node: Node) -> Option<Body> {

@@ -213,12 +213,15 @@ impl KernelPlan {
 
     fn show_aux(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for number in numbers(&self.header.exceptions) {
-            let Aux { rule, exe, .. } = self.aux[number];
+            let Aux { rule, exe, slot, uses, .. } = self.aux[number];
             write!(f, "  aux {number}: lifts rule {rule}")?;
-            match exe {
-                ANY_EXE => writeln!(f)?,
-                exe => writeln!(f, " for executables of aux {exe}")?,
+            if exe != ANY_EXE {
+                write!(f, " for executables of aux {exe}")?;
             }
+            if uses != 0 {
+                write!(f, " {uses} times, counted in slot {slot}")?;
+            }
+            writeln!(f)?;
         }
         for number in numbers(&self.header.programs) {
             let Aux { start, unknown, .. } = self.aux[number];

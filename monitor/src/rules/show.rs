@@ -110,6 +110,9 @@ fn exception(text: &mut String, exception: &Exception, rules: &RuleSet) {
         let agents = agents.collect::<Vec<_>>().join(", ");
         put(text, "  grant", &format!("{} to {agents} by {}", grant.id, grant.by));
     }
+    if let Some(uses) = exception.grant.as_ref().and_then(|grant| grant.uses) {
+        put(text, "  uses", &uses.limit.to_string());
+    }
     if let Some(until) = exception.until {
         put(text, "  until", &until.to_string());
     }

@@ -139,6 +139,7 @@ pub(super) struct Grant {
     pub(super) act: At<Act>,
     pub(super) objects: Vec<Item>,
     pub(super) until: At<Moment>,
+    pub(super) uses: Option<u16>,
     pub(super) reason: String,
     pub(super) by: String,
 }

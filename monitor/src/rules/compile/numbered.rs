@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use monitor_common::plan::{
-    AGENTS, ANY_EXE, AUX, Aux, CLAUSES, Clause, Header, Mask, RULES, mask_row,
+    AGENTS, ANY_EXE, AUX, Aux, CLAUSES, Clause, Header, Mask, RULES, USES, mask_row,
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::rules::{
     evaluate::strength_order,
-    model::{Agent, Exception, Place, Rule, RuleIndex, RuleSet, Sense, Sign},
+    model::{Agent, Exception, Place, Rule, RuleIndex, RuleSet, Sense, Sign, Uses},
     plan::Bit,
     reach::needs_name,
 };
@@ -91,7 +91,10 @@ impl Numbered {
             merge(&mut self.masks.entry(row.unwrap_or_default()).or_default().rules, &bits);
         }
         gathered.objects(&rule.objects, bit);
-        for exception in &rule.exceptions {
+        // What may be used a number of times comes last: it is not used where another exception holds.
+        let (limited, others): (Vec<_>, Vec<_>) =
+            rule.exceptions.iter().partition(|exception| uses_of(exception).is_some());
+        for exception in others.into_iter().chain(limited) {
             self.exception(number, exception, gathered);
         }
     }
@@ -112,7 +115,11 @@ impl Numbered {
             lifts = u16::try_from(exe).expect("there is room for fewer");
         }
         let rule = u16::try_from(rule).expect("there is room for fewer");
-        self.aux[objects] = Aux { rule, exe: lifts, ..Aux::default() };
+        let Uses { slot, limit } = uses_of(exception).unwrap_or(Uses { slot: 0, limit: 0 });
+        if u32::from(slot) >= USES {
+            return gathered.refusals.exceeded(Limit::Uses, &exception.place);
+        }
+        self.aux[objects] = Aux { rule, exe: lifts, slot, uses: limit, ..Aux::default() };
     }
 
     fn agent<'a>(
@@ -178,6 +185,11 @@ impl Numbered {
         self.aux.push(Aux::default());
         Some(self.aux.len() - 1)
     }
+}
+
+/// How often an exception lifts its rule, where that is limited.
+fn uses_of(exception: &Exception) -> Option<Uses> {
+    exception.grant.as_ref().and_then(|grant| grant.uses)
 }
 
 /// The number of every agent, 0 for one that cannot have any.

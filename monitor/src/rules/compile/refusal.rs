@@ -29,6 +29,7 @@ pub(super) enum Limit {
     Literals,
     Ranges,
     Users,
+    Uses,
 }
 
 /// Literals of one plan at most.
@@ -56,6 +57,7 @@ impl Limit {
             }
             Self::Ranges => format!("more than {RANGES} destinations"),
             Self::Users => format!("more than {USERS} users"),
+            Self::Uses => format!("more than {} grants with `uses`", plan::USES),
         }
     }
 
@@ -76,6 +78,7 @@ impl Limit {
                 "name directories (`/dir/**`) and domains (`*.example.com`) rather than all that is in them"
             }
             Self::Ranges => "name networks rather than every address in them",
+            Self::Uses => "take out grants that are not needed any more",
             Self::Users => "recognise these agents by their executable or their cgroup",
         }
     }

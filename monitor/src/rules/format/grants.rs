@@ -42,6 +42,12 @@ pub(super) fn fields() -> Vec<Field> {
         )
         .required()
         .see(&["rules.connect.except.until"]),
+        Field::new(
+            "grants.uses",
+            Holds::Count,
+            "How often it lifts the rule, over all its agents and sessions: 1 to 1000. Each act that the rule \
+             would have been hit by is one use. Then the grant is spent. Without this it lasts until its end.",
+        ),
         Field::new("grants.reason", Holds::Prose, "Why.").required(),
         Field::new("grants.by", Holds::Line, "Who gave it.").required(),
     ]);

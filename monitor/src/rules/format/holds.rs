@@ -49,7 +49,7 @@ pub enum Holds {
     Duration,
     /// A day or a moment.
     End,
-    /// A number from 1.
+    /// How often something may be done: a number from 1 to [`crate::rules::parse_rule::USES`].
     Count,
     /// An id of a catalogue: its pattern, and ids for people to look at.
     Id(&'static str, &'static str),
@@ -136,7 +136,7 @@ impl Holds {
             Self::End => {
                 ("a day such as 2027-06-30 or a time such as 2026-11-23T18:00:00Z", "times")
             }
-            Self::Count => ("a number from 1", "numbers"),
+            Self::Count => ("a number from 1 to 1000", "numbers"),
             Self::Peer => ("a peer with its port: address:port, host:port or unix:/path", "peers"),
             Self::LocalPeer => ("a local address with its port", "local addresses"),
             Self::Map => ("a map", "maps"),

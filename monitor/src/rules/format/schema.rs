@@ -127,7 +127,9 @@ fn value(holds: &Holds, path: &str) -> Value {
             json!({ "anyOf": [{ "type": "string", "pattern": r"\S" }, { "type": "integer", "minimum": 0 }] })
         }
         Holds::Argument => json!({ "type": ["string", "number"] }),
-        Holds::Count => json!({ "type": "integer", "minimum": 1 }),
+        Holds::Count => {
+            json!({ "type": "integer", "minimum": 1, "maximum": crate::rules::parse_rule::USES })
+        }
         Holds::Map => Value::Object(object(path)),
         Holds::Named(each) => map("name", value(each, path)),
         Holds::Lists(each) => map("listName", value(each, path)),

@@ -344,6 +344,18 @@ pub struct Grant {
     pub agents: Vec<AgentIndex>,
     /// Who gave it.
     pub by: String,
+    /// How often it may be used, where that is limited.
+    pub uses: Option<Uses>,
+}
+
+/// A limit to how often a grant lifts its rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uses {
+    /// So often, over all its agents and sessions.
+    pub limit: u16,
+    /// Where the kernel half counts: another number for each grant of a set, below
+    /// [`monitor_common::plan::USES`]. The daemon gives each grant the one that it had.
+    pub slot: u16,
 }
 
 /// A test that a rule file carries.

@@ -12,10 +12,14 @@ use std::{
 };
 
 use monitor::rules::{
-    SourceFile, Users, examples,
+    SourceFile, Users,
+    compile::{Ground, compile},
+    evaluate::{Attempt, Tier},
+    examples,
     glob::Homes,
     load,
-    model::{Moment, RuleSet, Sign},
+    model::{Example, Moment, Object, RuleSet, Sign},
+    reach::{evaluate_here, within},
     style,
 };
 use monitor_common::Verdict;
@@ -90,13 +94,52 @@ fn assert_tests_pass(name: &str, rules: &RuleSet) {
     }
 }
 
+/// Every set by its name.
+fn sets() -> Vec<(String, RuleSet)> {
+    let small = ["starter", "demo", "examples/reference"].map(str::to_owned);
+    let names = small.into_iter().chain(example_names());
+    let sets = names.map(|name| (name.clone(), set(&name)));
+    sets.chain([("packs".to_owned(), loaded(&files(&pack_folders())))]).collect()
+}
+
 #[test]
 fn every_set_loads_and_its_tests_pass() {
-    let small = ["starter", "demo", "examples/reference"].map(str::to_owned);
-    for name in small.into_iter().chain(example_names()) {
-        assert_tests_pass(&name, &set(&name));
+    for (name, rules) in sets() {
+        assert_tests_pass(&name, &rules);
     }
-    assert_tests_pass("packs", &loaded(&files(&pack_folders())));
+}
+
+/// What the daemon makes the kernel half say before rules are in force, said of the plan here.
+#[test]
+fn the_plan_of_every_set_says_of_its_tests_what_the_rules_say() {
+    let (homes, tier, mut hosts) = (Homes(vec![b"/root".to_vec()]), Tier::REACT, 0);
+    for (name, whole) in sets() {
+        let rules = within(&whole, NOW).rules;
+        let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
+        let ground = Ground {
+            secret: 7,
+            homes: &homes,
+            tier: &tier,
+            serial: 1,
+            agent_numbers: &agent_numbers,
+            watch: false,
+        };
+        let plan = compile(&rules, &ground).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+        for test in &rules.tests {
+            let Example { agent, act, object, exe, traits, place, .. } = test;
+            if matches!(object, Object::Socket(_) | Object::Privilege(_)) {
+                continue;
+            }
+            hosts += usize::from(matches!(object, Object::Host { .. }));
+            let (acting, exe) = ([*agent], exe.as_deref());
+            let attempt =
+                Attempt { exe, traits: *traits, ..Attempt::new(&acting, *act, object, NOW) };
+            let meant = evaluate_here(&rules, &tier, &homes, &attempt).rule;
+            let said = plan.verdict(&[agent_numbers[*agent]], *act, object, exe, *traits);
+            assert_eq!(said.map(|rule| plan.order[rule]), meant, "{name}: {place}");
+        }
+    }
+    assert!(hosts > 20, "only {hosts} tests name hosts");
 }
 
 /// What we ask of others in CI, `driftwatch fmt --check`.

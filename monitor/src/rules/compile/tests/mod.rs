@@ -5,4 +5,5 @@ mod limits;
 mod lists;
 mod making;
 mod shown;
+mod signs;
 mod size;

@@ -55,7 +55,7 @@ fn shown<'a>(running: &'a Running, environment: &'a [Vec<u8>]) -> Start<'a> {
 /// The environment of a process, where anybody is recognised by it.
 fn environment(plan: &KernelPlan, running: &Running) -> Vec<Vec<u8>> {
     let asked = plan.header.flags & header_flag::ENVIRONMENT != 0;
-    asked.then(|| host::environment(running.id.pid)).unwrap_or_default()
+    if asked { host::environment(running.id.pid) } else { Vec::new() }
 }
 
 /// A process that is an agent or descends from one.

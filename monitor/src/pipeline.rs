@@ -202,7 +202,7 @@ impl Pipeline {
         let agents = judged(&in_force, &event);
         let attempt = self.attempt(&in_force, &event, &object, &agents)?;
         let disagrees = match &event.what {
-            What::Exec(exec) if knew_more(exec) => is_weaker(&in_force, &attempt, rule),
+            What::Exec(exec) if knew_more(exec) => goes_beyond(&in_force, &attempt, rule),
             _ => disagrees(&in_force, &attempt, decision, rule),
         };
         let matched = rule.and_then(|index| match decision.by_label {
@@ -263,9 +263,9 @@ const fn knew_more(exec: &Exec) -> bool {
     exec.argv_cut && !exec.argv_unknown
 }
 
-/// Whether another rule is stronger than the one that decided, where nothing may be: nothing hits more than what
-/// is not known.
-fn is_weaker(in_force: &InForce, attempt: &Attempt<'_>, rule: Option<RuleIndex>) -> bool {
+/// Whether the rule that decided is stronger than any that the act hits, whatever its arguments are: nothing hits more
+/// than what is not known.
+fn goes_beyond(in_force: &InForce, attempt: &Attempt<'_>, rule: Option<RuleIndex>) -> bool {
     let ruling = evaluate_here(&in_force.rules, &in_force.tier, &in_force.homes, attempt);
     place(in_force, rule) < place(in_force, ruling.rule)
 }
@@ -294,10 +294,18 @@ fn place(in_force: &InForce, rule: Option<RuleIndex>) -> usize {
 
 /// The item of a rule that an object matched.
 fn matched(in_force: &InForce, rule: RuleIndex, attempt: &Attempt<'_>) -> Option<String> {
-    let item = explain_match(&in_force.rules.rules[rule], &in_force.homes, attempt)?;
-    Some(match item.list {
+    let explain = |attempt| explain_match(&in_force.rules.rules[rule], &in_force.homes, attempt);
+    let item = explain(attempt)?;
+    let text = match item.list {
         Some(list) => format!("{} in @{list}", item.text),
         None => item.text.to_owned(),
+    };
+    let bare = Attempt { args: Args::Known(&[]), ..*attempt };
+    let unsure = attempt.args == Args::Unknown && explain(&bare) != Some(item);
+    Some(if unsure {
+        format!("{text}, maybe: its arguments are too long or unreadable")
+    } else {
+        text
     })
 }
 

@@ -14,7 +14,7 @@ use std::{
 use monitor::rules::{
     SourceFile, Users,
     compile::{Ground, compile},
-    evaluate::{Attempt, Tier},
+    evaluate::{Args, Attempt, Tier},
     examples,
     glob::Homes,
     load,
@@ -126,16 +126,16 @@ fn the_plan_of_every_set_says_of_its_tests_what_the_rules_say() {
         };
         let plan = compile(&rules, &ground).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
         for test in &rules.tests {
-            let Example { agent, act, object, exe, traits, place, .. } = test;
+            let Example { agent, act, object, exe, args, traits, place, .. } = test;
             if matches!(object, Object::Socket(_) | Object::Privilege(_)) {
                 continue;
             }
             hosts += usize::from(matches!(object, Object::Host { .. }));
             let (acting, exe) = ([*agent], exe.as_deref());
-            let attempt =
-                Attempt { exe, traits: *traits, ..Attempt::new(&acting, *act, object, NOW) };
+            let (args, traits) = (Args::Known(args), *traits);
+            let attempt = Attempt { exe, args, traits, ..Attempt::new(&acting, *act, object, NOW) };
             let meant = evaluate_here(&rules, &tier, &homes, &attempt).rule;
-            let said = plan.verdict(&[agent_numbers[*agent]], *act, object, exe, *traits);
+            let said = plan.verdict(&[agent_numbers[*agent]], *act, object, exe, args, traits);
             assert_eq!(said.map(|rule| plan.order[rule]), meant, "{name}: {place}");
         }
     }

@@ -103,16 +103,28 @@ fn an_agent_is_recognised_by_the_script_that_an_interpreter_is_started_on() -> a
         stage.is(what, true, || started(node, directory, &words))?;
     }
     let read = stage.read();
+    // As a name it would be one of an agent.
+    let command = Path::new(r#"lib/agent; read line < "$SECRET""#);
+    let below = stage.path("");
     for (what, program, directory, words) in [
         ("another script", node, &root, vec![&*other]),
         ("another program", &stage.tool, &root, vec![&*agent]),
-        ("a command", node, &root, vec![Path::new("-c"), Path::new(&read), &agent]),
-        ("a command behind options", node, &root, vec![Path::new("-uc"), Path::new(&read), &agent]),
+        ("a command", node, &below, vec![Path::new("-c"), command]),
+        ("a command behind options", node, &below, vec![Path::new("-uc"), command]),
         ("not the first", node, &root, vec![&*other, &agent]),
         ("another directory", node, &stage.path("lib"), vec![&*other, Path::new("agent.js")]),
-        ("nothing", node, &work, vec![Path::new("-c"), Path::new(&read), Path::new(&long)]),
+        (
+            "behind a command",
+            node,
+            &work,
+            vec![Path::new("-c"), Path::new(&read), Path::new(&long)],
+        ),
     ] {
-        stage.is(what, false, || started(program, directory, &words))?;
+        stage.is(what, false, || {
+            let mut command = started(program, directory, &words);
+            command.env("SECRET", stage.scenario.ground.secret());
+            command
+        })?;
     }
     // A program that lies where a script is looked for is none.
     let program = stage.path("lib/agent-tool");

@@ -267,7 +267,6 @@ pub fn explain_match<'a>(
 }
 
 /// The first item that the object matched; `unsure` says whether arguments that are not known are as meant.
-
 fn first_match<'a>(
     objects: &'a Objects,
     homes: &Homes,

@@ -107,27 +107,28 @@ fn kernel_sign(sign: &str) -> Option<Sign> {
     })
 }
 
-/// What the daemon sees a moment later.
+/// What whoever starts a program can choose.
 fn weak_sign(sign: &str) -> Option<Sign> {
     Some(match sign {
         "script" => (
             Holds::PathGlob,
-            "The path of the file that an interpreter was started on: its first argument that is no option, \
-             joined with the working directory. A weak sign: the daemon sees it a moment after the start.",
+            "The path of the file that an interpreter was started on: the one that begins with `#!`, or the \
+             first argument of a known interpreter that is no option, joined with the working directory. It \
+             is the name that was given: no link is followed. A weak sign: whoever starts the program chooses it.",
             &["agents.any.exe", "agents.any.args"],
         ),
         "args" => (
             Holds::Arguments,
             "The arguments after the program's name, first to last. Each word is a glob over one argument; \
-             the word `**` stands for any number of them. A weak sign: the daemon sees it a moment after \
-             the start.",
+             the word `**` stands for any number of them. A weak sign: whoever starts the program chooses \
+             them.",
             &["agents.any.script", "rules.exec.never.args"],
         ),
         "env" => (
             Holds::List(1, &Holds::Variable),
             "Variables of the environment, one of which is enough: NAME where it only has to be there, \
-             NAME=GLOB where its value counts. A weak sign: the daemon sees it a moment after the start, \
-             and a program may change it.",
+             NAME=GLOB where its value counts. A weak sign: whoever starts the program chooses it. What an \
+             agent starts inherits it, and so does what a shell starts that has it.",
             &["agents.any.launched-as"],
         ),
         _ => return None,

@@ -17,8 +17,8 @@ const NOW: Moment = Moment::constant(1_795_348_800, 0);
 const RULES: &str = r#"version: 1
 mode: enforce
 agents:
-  one: { any: [{ exe: /opt/one }, { env: [ONE=1] }] }
-  two: { any: [{ script: /opt/two.py }, { user: [nobody-here] }] }
+  one: { any: [{ exe: /opt/one }, { env: [ONE=1] }, { container: { name: one } }] }
+  two: { any: [{ container: { image: two } }, { user: [nobody-here] }] }
   both: { any: [{ agent: one }, { agent: two }] }
 rules:
   - { id: named, title: t, agents: [one], connect: { only: ["10.0.0.0/8:*", "a.example:443"] }, action: deny }
@@ -64,7 +64,7 @@ fn what_no_hook_sees_is_left_out_and_said() {
     assert_eq!(left(false), ["unnamed", "some", "exec", "listen", "granted", "granted"]);
     assert_eq!(left(true), ["named", "none", "lifted-by-name"], "in the plan, for who knows names");
     assert_eq!(reach.rules.agents[0].clauses.len(), 2);
-    assert_eq!(reach.rules.agents[1].clauses.len(), 1, "a user that this host has not");
+    assert_eq!(reach.rules.agents[1].clauses.len(), 0, "a user that this host has not");
     assert_eq!(reach.until.map(|until| until.to_string()).as_deref(), Some("2026-11-24T00:00:00Z"));
 }
 

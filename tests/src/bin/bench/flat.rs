@@ -46,7 +46,7 @@ const PATHS: [&str; 4] = [
     "/srv/p/deep/x1/name.y",
 ];
 const PEERS: [&str; 3] = ["::ffff:192.0.2.7", "2001:db8::7", "::ffff:10.200.1.7"];
-const HOSTS: [&str; 3] = ["registry.npmjs.org", "api.h1.example.org", "a.b.c.d.e.w1.example.com"];
+const HOSTS: [&str; 3] = ["packages.example.net", "api.h1.example.org", "a.b.c.d.e.w1.example.com"];
 
 /// Items of all kinds in equal parts, in rules of read and of connect.
 fn rules(items: usize) -> String {

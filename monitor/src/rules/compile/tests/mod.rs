@@ -6,4 +6,5 @@ mod limits;
 mod lists;
 mod making;
 mod shown;
+mod signs;
 mod size;

@@ -20,9 +20,11 @@ use crate::{
         text,
     },
     control::{Begun, Caller, Request, server},
+    engine::Listener,
     host::{self, Host},
     kernel::HookLog,
     label::LeftOut,
+    rules::contained::asks_engines,
     stop::Stop,
     watcher::{Watcher, ended, read_rules},
 };
@@ -39,6 +41,8 @@ pub struct Config {
     pub format: Format,
     /// Where the control socket is.
     pub socket: PathBuf,
+    /// Sockets of container engines; empty for the usual ones.
+    pub engines: Vec<PathBuf>,
     /// Log what the hooks do.
     pub debug: bool,
 }
@@ -103,6 +107,8 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     let sink = open_sink(config)?;
     let watcher = Watcher::load(host, false, config.debug)?;
     let mut daemon = Daemon { watcher, sink, refused_reloads: 0, config: config.clone() };
+    let mut engines = Listener::new(&config.engines);
+    daemon.watcher.engines = engines.listen(asks_engines(&rules));
     daemon.watcher.put_in_force(rules)?;
     let mut rings = daemon.watcher.kernel.rings().map_err(WatchError::from)?;
     let (listener, _socket) = server::bind(&config.socket).map_err(|source| {
@@ -122,8 +128,11 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
         tokio::select! {
             biased;
             () = stop.asked() => break,
-            _ = reload.recv() => daemon.reload(),
-            () = ended(daemon.watcher.until) => daemon.watcher.renew(),
+            _ = reload.recv() => daemon.reload(&mut engines),
+            () = ended(daemon.watcher.until) => {
+                daemon.watcher.renew("an exception has ended");
+            }
+            report = engines.news() => daemon.watcher.heard(&mut engines, Some(report)),
             Some(request) = asked.recv() => daemon.answer(request),
             () = hook_log.flush() => {}
             ready = rings.ready(), if !more => ready?,
@@ -144,10 +153,13 @@ struct Daemon {
 
 impl Daemon {
     /// Reads the rules again. A set with one error changes nothing.
-    fn reload(&mut self) {
+    fn reload(&mut self, engines: &mut Listener) {
         let host = Host::read();
         let outcome = read_rules(&self.config.rules, &host).map_err(WatchError::from);
         self.watcher.host = host;
+        if outcome.as_ref().is_ok_and(asks_engines) {
+            self.watcher.engines = engines.listen(true);
+        }
         match outcome.and_then(|rules| self.watcher.put_in_force(rules)) {
             Ok(()) => eprintln!("reloaded  {}", self.watcher.summary()),
             Err(error) => {
@@ -156,6 +168,7 @@ impl Daemon {
                 eprintln!("rules not reloaded: the ones in force stay  {}", self.watcher.summary());
             }
         }
+        self.watcher.heard(engines, None);
     }
 
     /// One record from the kernel half.
@@ -199,7 +212,8 @@ impl Daemon {
     }
 
     fn status(&self) -> Value {
-        let Watcher { kernel, pipeline, serial, shortfalls, .. } = &self.watcher;
+        let Watcher { kernel, pipeline, serial, shortfalls, engines, refused_containers, .. } =
+            &self.watcher;
         let counters = match kernel.counters.read() {
             Ok(counters) => {
                 counters.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect()
@@ -218,7 +232,9 @@ impl Daemon {
                 "refused_reloads": self.refused_reloads,
                 "not_enforced": shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "labels": in_force.map(|rules| rules.labels.len()),
+                "refused_containers": refused_containers,
             },
+            "engines": engines.status(),
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": pipeline.agents.sessions(),
             "processes_known": pipeline.agents.processes.len(),

@@ -4,7 +4,9 @@
 //! It reads rules, puts them in force, adopts agents that run already and begins sessions. It has no loop: whoever
 //! owns it drains the rings and passes each record to [`Watcher::pipeline`]. Dropped, it leaves nothing attached.
 
-use std::{collections::BTreeMap, io, os::fd::BorrowedFd, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io, os::fd::BorrowedFd, path::PathBuf, time::{Duration, Instant}};
 
 use monitor_common::tag::{FRESH, LIMITS, NO_AGENT, Tag};
 
@@ -13,6 +15,7 @@ use crate::{
     agent::TooManyAgents,
     control::Refused,
     counted::count,
+    engine::{Listener, Report},
     event::SessionId,
     host::{self, FileError, Host},
     kernel::{Kernel, KernelError},
@@ -22,10 +25,11 @@ use crate::{
     rules::{
         self, Problems,
         compile::{CompileError, Ground, compile},
+        contained,
         evaluate::Tier,
         glob::Homes,
         labels,
-        model::{Moment, RuleSet},
+        model::{Moment, RuleSet, Sign},
         plan::KernelPlan,
         reach::{Lost, Shortfall, Within, within},
     },
@@ -130,6 +134,17 @@ fn labelled(
     (names, left_out)
 }
 
+/// Containers that are agents.
+#[derive(Debug, Default)]
+struct Contained {
+    /// The clauses of all agents, as they are in force.
+    clauses: Vec<Vec<Vec<Sign>>>,
+    /// Cgroups that they name.
+    cgroups: BTreeSet<Vec<u8>>,
+    /// Cgroups whose processes have been adopted.
+    adopted: BTreeSet<Vec<u8>>,
+}
+
 /// A loaded kernel half, and who reads its records.
 pub(crate) struct Watcher {
     /// The kernel half.
@@ -146,6 +161,11 @@ pub(crate) struct Watcher {
     pub(crate) serial: u32,
     /// Files that are known by their names only.
     pub(crate) left_out: LeftOut,
+    /// What container engines have said.
+    pub(crate) engines: Report,
+    /// Plans that could not be made for new containers.
+    pub(crate) refused_containers: u64,
+    contained: Contained,
     plan: Option<KernelPlan>,
     /// The rules as they were read; what of them is in force is the pipeline's to say.
     whole: RuleSet,
@@ -166,6 +186,9 @@ impl Watcher {
             until: None,
             serial: 0,
             left_out: LeftOut::default(),
+            engines: Report::default(),
+            refused_containers: 0,
+            contained: Contained::default(),
             plan: None,
             whole: RuleSet::default(),
             secret,
@@ -176,7 +199,9 @@ impl Watcher {
     /// Compiles a rule set for this host, gives it to the kernel half, and from then on reads records by it.
     pub(crate) fn put_in_force(&mut self, whole: RuleSet) -> Result<(), WatchError> {
         let now = Moment::now();
-        let Within { rules, shortfalls, until } = within(&whole, now);
+        let (settled, cgroups) = self.settled(&whole);
+        let clauses = clauses(&settled);
+        let Within { rules, shortfalls, until } = within(&settled, now);
         let numbers: Result<Vec<u32>, TooManyAgents> = rules
             .agents
             .iter()
@@ -213,6 +238,7 @@ impl Watcher {
         }
         (self.plan, self.serial, self.left_out) = (Some(plan), serial, left_out);
         (self.whole, self.until) = (whole, until);
+        (self.contained.clauses, self.contained.cgroups) = (clauses, cgroups);
         if shortfalls != self.shortfalls {
             // While every act is only watched, it matters who is an agent and not what is enforced.
             let matters =
@@ -226,18 +252,69 @@ impl Watcher {
         Ok(())
     }
 
-    /// An exception has ended: the same rules are another plan now.
-    pub(crate) fn renew(&mut self) {
+    /// An exception has ended, or a container is another one: the same rules are another plan now. `false` where
+    /// the old one stays.
+    pub(crate) fn renew(&mut self, why: &str) -> bool {
         let whole = self.whole.clone();
         match self.put_in_force(whole) {
-            Ok(()) => eprintln!("an exception has ended  {}", self.summary()),
+            Ok(()) => eprintln!("{why}  {}", self.summary()),
             Err(error) => {
                 const AGAIN: Duration = Duration::from_secs(60);
                 self.until = Some(Moment::now() + AGAIN);
                 eprintln!("{error}");
-                eprintln!("an exception has ended and still holds: tried again in a minute");
+                eprintln!("{why}, and the plan is the old one: tried again in a minute");
+                return false;
             }
         }
+        true
+    }
+
+    /// The rules with cgroups in place of what engines were asked about, where any answers, and those cgroups.
+    fn settled(&self, whole: &RuleSet) -> (RuleSet, BTreeSet<Vec<u8>>) {
+        let mut settled = whole.clone();
+        let cgroups = match self.engines.containers() {
+            Some(containers) => contained::settle(&mut settled, containers),
+            None => BTreeSet::new(),
+        };
+        (settled, cgroups)
+    }
+
+    /// Container engines have said something: containers that are agents now are so from here on, with what runs
+    /// in them. Hooks must be attached.
+    fn engines_said(&mut self, report: Report) {
+        self.engines = report;
+        if clauses(&self.settled(&self.whole).0) != self.contained.clauses
+            && !self.renew("containers have changed")
+        {
+            self.refused_containers += 1;
+            return;
+        }
+        self.adopt_contained();
+    }
+
+    /// Adopts what runs in containers that are agents by the plan in force, each of them once.
+    fn adopt_contained(&mut self) {
+        let found: BTreeSet<Vec<u8>> =
+            self.engines.containers().into_iter().flatten().filter_map(|c| c.found.clone()).collect();
+        let Contained { cgroups, adopted, .. } = &mut self.contained;
+        adopted.retain(|cgroup| found.contains(cgroup) && cgroups.contains(cgroup));
+        let new: Vec<Vec<u8>> =
+            found.into_iter().filter(|found| cgroups.contains(found) && !adopted.contains(found)).collect();
+        let Some(plan) = self.plan.as_ref().filter(|_| !new.is_empty()) else { return };
+        match adopt::adopt_in(&new, &self.kernel.tags, plan, &mut self.pipeline.agents) {
+            Ok(()) => adopted.extend(new),
+            Err(error) => log::error!("what runs in containers cannot be adopted: {error}"),
+        }
+    }
+
+    /// Engines have said something or, without a report, the rules have changed: it is acted upon, and whether
+    /// they are to be asked any more is decided.
+    pub(crate) fn heard(&mut self, engines: &mut Listener, report: Option<Report>) {
+        let begin = Instant::now();
+        let report =
+            report.unwrap_or_else(|| engines.listen(contained::asks_engines(&self.whole)));
+        self.engines_said(report);
+        engines.dealt_with(begin.elapsed());
     }
 
     /// Makes a process the root of a session of an agent with its next exec, on top of whatever limits it is
@@ -312,6 +389,10 @@ impl Watcher {
             count(self.pipeline.agents.sessions(), "session"),
         )
     }
+}
+
+fn clauses(rules: &RuleSet) -> Vec<Vec<Vec<Sign>>> {
+    rules.agents.iter().map(|agent| agent.clauses.clone()).collect()
 }
 
 /// A number that nobody can guess.

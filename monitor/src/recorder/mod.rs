@@ -28,11 +28,13 @@ use self::{command::Started, progress::Progress, tape::Tape};
 use crate::{
     alert::HostFacts as _,
     control::{Refused, pidfd},
+    engine::Listener,
     host::Host,
     launch::LaunchError,
     recording::{Entry, Heading, SCHEMA, Text},
     rules::{
         self, SourceFile,
+        contained::asks_engines,
         model::{Mode, Moment, RuleSet},
     },
     stop::Stop,
@@ -50,6 +52,8 @@ pub struct Order {
     pub force: bool,
     /// How long at most.
     pub lasts: Option<Duration>,
+    /// Sockets of container engines; empty for the usual ones.
+    pub engines: Vec<PathBuf>,
     /// A command to start as an agent of this name.
     pub command: Option<(String, Vec<OsString>)>,
 }
@@ -132,6 +136,8 @@ async fn record(order: &Order) -> Result<Recorded, RecordError> {
     let host = Host::read();
     let rules = harmless(rules_of(order, &host)?);
     let mut watcher = Watcher::load(host, true, false)?;
+    let mut engines = Listener::new(&order.engines);
+    watcher.engines = engines.listen(asks_engines(&rules));
     watcher.put_in_force(rules)?;
     let mut rings = watcher.kernel.rings().map_err(WatchError::from)?;
     let mut recorder = Recorder::start(watcher, order)?;
@@ -147,7 +153,8 @@ async fn record(order: &Order) -> Result<Recorded, RecordError> {
             _ = hangup.recv() => if recorder.is_asked_to_end() { break },
             () = over(deadline) => break,
             () = recorder.command_ended() => break,
-            () = ended(until) => recorder.watcher.renew(),
+            () = ended(until) => { recorder.watcher.renew("an exception has ended"); }
+            report = engines.news() => recorder.watcher.heard(&mut engines, Some(report)),
             _ = second.tick() => recorder.each_second(),
             ready = rings.ready(), if !more => ready?,
             () = tokio::task::yield_now(), if more => {}

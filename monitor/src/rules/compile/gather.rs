@@ -139,11 +139,19 @@ impl<'a> Gathered<'a> {
                     self.refusals.exceeded(Limit::Users, by.place);
                 }
             }
-            Sign::Stranger(_)
-            | Sign::Script(_)
-            | Sign::Args(_)
-            | Sign::Env(..)
-            | Sign::Container(..) => self.unseen(by.place, Need::WeakSigns),
+            Sign::Inside(cgroups) => {
+                // Looked at even where there are none yet: they come, and exec is not where to save.
+                self.flags |= header_flag::CGROUPS;
+                for cgroup in cgroups {
+                    let spelt = self.literal(Space::Cgroup, cgroup.clone(), by.place);
+                    add(&mut spelt.exact, &by.bit.bits());
+                    add(&mut spelt.below, &by.bit.bits());
+                }
+            }
+            Sign::Container(..) => self.unseen(by.place, Need::Engines),
+            Sign::Stranger(_) | Sign::Script(_) | Sign::Args(_) | Sign::Env(..) => {
+                self.unseen(by.place, Need::WeakSigns);
+            }
         }
     }
 

@@ -6,7 +6,10 @@
 
 pub mod here;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use monitor_common::Act;
 
@@ -65,8 +68,10 @@ pub enum Need {
     Privileges,
     /// What happened before.
     Sequences,
-    /// What a process says of itself, or a container engine of a container.
+    /// What a process says of itself.
     WeakSigns,
+    /// What a container engine says of a container.
+    Engines,
 }
 
 impl fmt::Display for Need {
@@ -77,9 +82,8 @@ impl fmt::Display for Need {
             Self::Arguments => "the hooks do not compare arguments",
             Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
-            Self::WeakSigns => {
-                "script, args, env and what an engine says of a container are not known to the hooks"
-            }
+            Self::WeakSigns => "script, args and env are not known to the hooks",
+            Self::Engines => "no container engine answers",
         })
     }
 }
@@ -107,13 +111,15 @@ impl fmt::Display for Shortfall {
 pub fn within(rules: &RuleSet, now: Moment) -> Within {
     let mut reach = Within { rules: rules.clone(), ..Within::default() };
     for agent in &mut reach.rules.agents {
-        let before = agent.clauses.len();
-        agent.clauses.retain(|clause| clause.iter().all(Sign::is_strong));
-        if agent.clauses.len() < before {
-            let all = agent.clauses.is_empty();
+        let mut needs = BTreeSet::new();
+        agent.clauses.retain(|clause| {
+            needs.extend(clause.iter().filter_map(need_of));
+            clause.iter().all(Sign::is_strong)
+        });
+        let all = agent.clauses.is_empty();
+        for need in needs {
             let (of, place) = (agent.name.clone(), agent.place.clone());
-            let lost = Lost::Signs { all };
-            reach.shortfalls.push(Shortfall { place, of, need: Need::WeakSigns, lost });
+            reach.shortfalls.push(Shortfall { place, of, need, lost: Lost::Signs { all } });
         }
         let nobody =
             |clause: &Vec<Sign>| clause.iter().any(|sign| matches!(sign, Sign::Stranger(_)));
@@ -136,6 +142,15 @@ pub fn within(rules: &RuleSet, now: Moment) -> Within {
         }
     }
     reach
+}
+
+/// What somebody would have to know of a sign that the kernel half does not know.
+const fn need_of(sign: &Sign) -> Option<Need> {
+    match sign {
+        Sign::Container(..) => Some(Need::Engines),
+        sign if sign.is_strong() => None,
+        _ => Some(Need::WeakSigns),
+    }
 }
 
 /// The rule without what the hooks do not see, or what they would have to see.

@@ -54,8 +54,7 @@ pub(crate) async fn ask(
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, ExchangeError> {
     let stream = UnixStream::connect(socket).await.map_err(ExchangeError::Unreachable)?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
     let driver = Driver(tokio::spawn(async move {
         if let Err(error) = connection.await {
             log::debug!("a connection ended: {error}"); // whoever reads the answer is told as well

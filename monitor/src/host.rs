@@ -233,9 +233,8 @@ pub fn cgroup_of(pid: u32) -> Vec<u8> {
 /// The processes of cgroups and of those below them, as the hierarchy mounted at `root` has them.
 #[must_use]
 pub fn processes_in(root: &Path, cgroups: &[Vec<u8>]) -> Vec<u32> {
-    let below = |path: &Vec<u8>| {
-        root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
-    };
+    let below =
+        |path: &Vec<u8>| root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
     let mut waiting: Vec<PathBuf> = cgroups.iter().map(below).collect();
     let mut pids = Vec::new();
     while let Some(directory) = waiting.pop() {

@@ -6,7 +6,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io, os::fd::BorrowedFd, path::PathBuf, time::{Duration, Instant}};
+    io,
+    os::fd::BorrowedFd,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use monitor_common::tag::{FRESH, LIMITS, NO_AGENT, Tag};
 
@@ -294,12 +298,19 @@ impl Watcher {
 
     /// Adopts what runs in containers that are agents by the plan in force, each of them once.
     fn adopt_contained(&mut self) {
-        let found: BTreeSet<Vec<u8>> =
-            self.engines.containers().into_iter().flatten().filter_map(|c| c.found.clone()).collect();
+        let found: BTreeSet<Vec<u8>> = self
+            .engines
+            .containers()
+            .into_iter()
+            .flatten()
+            .filter_map(|c| c.found.clone())
+            .collect();
         let Contained { cgroups, adopted, .. } = &mut self.contained;
         adopted.retain(|cgroup| found.contains(cgroup) && cgroups.contains(cgroup));
-        let new: Vec<Vec<u8>> =
-            found.into_iter().filter(|found| cgroups.contains(found) && !adopted.contains(found)).collect();
+        let new: Vec<Vec<u8>> = found
+            .into_iter()
+            .filter(|found| cgroups.contains(found) && !adopted.contains(found))
+            .collect();
         let Some(plan) = self.plan.as_ref().filter(|_| !new.is_empty()) else { return };
         match adopt::adopt_in(&new, &self.kernel.tags, plan, &mut self.pipeline.agents) {
             Ok(()) => adopted.extend(new),
@@ -311,8 +322,7 @@ impl Watcher {
     /// they are to be asked any more is decided.
     pub(crate) fn heard(&mut self, engines: &mut Listener, report: Option<Report>) {
         let begin = Instant::now();
-        let report =
-            report.unwrap_or_else(|| engines.listen(contained::asks_engines(&self.whole)));
+        let report = report.unwrap_or_else(|| engines.listen(contained::asks_engines(&self.whole)));
         self.engines_said(report);
         engines.dealt_with(begin.elapsed());
     }

@@ -10,6 +10,8 @@ mod adoption;
 mod agreement;
 /// What every claim has in common: the lock, the rules, the sentences.
 mod claims;
+/// Agents in containers.
+mod containers;
 /// Programs that may not be started.
 mod exec;
 /// What may go wrong around the daemon.

@@ -10,6 +10,7 @@ pub mod canary;
 pub mod cgroup;
 pub mod child;
 pub mod daemon;
+pub mod engine;
 pub mod ground;
 pub mod half;
 pub mod programs;

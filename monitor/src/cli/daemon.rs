@@ -81,7 +81,8 @@ pub(super) fn daemon(arguments: DaemonArguments) -> ExitCode {
     };
     let on_terminal = is_terminal(&alerts);
     let format = arguments.format.unwrap_or(if on_terminal { Format::Text } else { Format::Json });
-    let DaemonArguments { rules, socket, engines: EngineSockets { engines }, debug, .. } = arguments;
+    let DaemonArguments { rules, socket, engines: EngineSockets { engines }, debug, .. } =
+        arguments;
     match daemon::run(&Config { rules, alerts, format, socket, engines, debug }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(DaemonError::Watch(error)) => unwatched(&error),

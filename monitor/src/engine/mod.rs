@@ -21,8 +21,7 @@ pub(crate) use self::{follow::ask_once, listener::Listener};
 use crate::{exchange::ExchangeError, rules::contained::Container};
 
 /// Where engines listen if nobody says otherwise.
-const SOCKETS: [&str; 3] =
-    ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"];
+const SOCKETS: [&str; 3] = ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"];
 
 /// Containers of one engine that are known at a time; as many as a plan has room for four times over.
 const CONTAINERS: usize = 4096;
@@ -95,10 +94,7 @@ impl Engine {
     fn put(&mut self, id: &str, container: Container) {
         self.forget(id);
         let bytes = text_bytes(&container);
-        if !self.has_room()
-            || bytes > CONTAINER_BYTES
-            || self.bytes + bytes > ENGINE_BYTES
-        {
+        if !self.has_room() || bytes > CONTAINER_BYTES || self.bytes + bytes > ENGINE_BYTES {
             self.refused += 1;
             return;
         }
@@ -225,7 +221,9 @@ fn said(engine: &Engine) -> Option<String> {
             let why = last_failure.as_deref().unwrap_or("nobody knows why");
             format!("does not answer: {why}")
         }
-        State::Answers => format!("answers, {}", crate::counted::count(containers.len(), "container")),
+        State::Answers => {
+            format!("answers, {}", crate::counted::count(containers.len(), "container"))
+        }
     };
     for (count, what) in [(unplaced, "in no cgroup of their own"), (refused, "refused")] {
         if *count > 0 {

@@ -29,7 +29,8 @@ fn is_of(component: &[u8], id: &[u8]) -> bool {
 /// Where a container that has not been started will be, as Docker and Podman have it under systemd and without:
 /// below `parent`, or below what they take where that is empty.
 pub(super) fn expected(id: &str, parent: &str) -> Vec<Vec<u8>> {
-    let scopes = |slice: &str| [format!("{slice}/docker-{id}.scope"), format!("{slice}/libpod-{id}.scope")];
+    let scopes =
+        |slice: &str| [format!("{slice}/docker-{id}.scope"), format!("{slice}/libpod-{id}.scope")];
     let paths = match parent.trim_end_matches('/') {
         "" => vec![
             format!("/system.slice/docker-{id}.scope"),
@@ -47,7 +48,8 @@ pub(super) fn expected(id: &str, parent: &str) -> Vec<Vec<u8>> {
     };
     let is_whole = |path: &String| {
         let mut components = path.split('/').skip(1);
-        components.all(|component| !["", ".", ".."].contains(&component) && !component.contains('\0'))
+        components
+            .all(|component| !["", ".", ".."].contains(&component) && !component.contains('\0'))
     };
     paths.into_iter().filter(is_whole).map(String::into_bytes).collect()
 }
@@ -90,7 +92,16 @@ mod tests {
         ] {
             assert_eq!(placed(path).as_deref(), Some(own), "{path}");
         }
-        for path in ["/", "", "/init.scope", "/docker", "/x/aID", "/x/IDa", "/docker-ID.service", "/../docker/ID"] {
+        for path in [
+            "/",
+            "",
+            "/init.scope",
+            "/docker",
+            "/x/aID",
+            "/x/IDa",
+            "/docker-ID.service",
+            "/../docker/ID",
+        ] {
             assert_eq!(placed(path), None, "{path}");
         }
         assert_eq!(own(b"/a-", ""), None);
@@ -104,7 +115,12 @@ mod tests {
         };
         assert_eq!(
             shown(""),
-            ["/system.slice/docker-ID.scope", "/docker/ID", "/machine.slice/libpod-ID.scope", "/libpod_parent/libpod-ID"]
+            [
+                "/system.slice/docker-ID.scope",
+                "/docker/ID",
+                "/machine.slice/libpod-ID.scope",
+                "/libpod_parent/libpod-ID"
+            ]
         );
         assert_eq!(
             shown("a-b.slice"),
@@ -112,7 +128,12 @@ mod tests {
         );
         assert_eq!(
             shown("/ai/agents"),
-            ["/ai/agents/ID", "/ai/agents/libpod-ID", "/ai/agents/docker-ID.scope", "/ai/agents/libpod-ID.scope"]
+            [
+                "/ai/agents/ID",
+                "/ai/agents/libpod-ID",
+                "/ai/agents/docker-ID.scope",
+                "/ai/agents/libpod-ID.scope"
+            ]
         );
         for odd in ["/a//b", "../..", "/a/../b", "a\0b"] {
             assert!(shown(odd).is_empty(), "{odd:?}");

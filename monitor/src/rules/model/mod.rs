@@ -113,11 +113,7 @@ impl Sign {
     pub const fn is_strong(&self) -> bool {
         matches!(
             self,
-            Self::Exe(_)
-                | Self::Cgroup(_)
-                | Self::User(_)
-                | Self::Stranger(_)
-                | Self::Inside(_)
+            Self::Exe(_) | Self::Cgroup(_) | Self::User(_) | Self::Stranger(_) | Self::Inside(_)
         )
     }
 }

@@ -38,9 +38,20 @@ pub(crate) struct Answer {
     _driver: Driver,
 }
 
-/// What reads and writes the socket; ends with the answer.
+/// What reads and writes a socket; ends with whoever holds it.
 #[derive(Debug)]
-struct Driver(JoinHandle<()>);
+pub(crate) struct Driver(JoinHandle<()>);
+
+impl Driver {
+    /// Lets a connection go on by itself.
+    pub(crate) fn of(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Self {
+        Self(tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                log::debug!("a connection ended: {error}"); // whoever reads the answer is told as well
+            }
+        }))
+    }
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -55,11 +66,7 @@ pub(crate) async fn ask(
 ) -> Result<Answer, ExchangeError> {
     let stream = UnixStream::connect(socket).await.map_err(ExchangeError::Unreachable)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
-    let driver = Driver(tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            log::debug!("a connection ended: {error}"); // whoever reads the answer is told as well
-        }
-    }));
+    let driver = Driver::of(connection);
     let answer = sender.send_request(request).await.map_err(garbled)?;
     Ok(Answer { status: answer.status(), body: answer.into_body(), _driver: driver })
 }
@@ -86,8 +93,8 @@ impl Answer {
     }
 }
 
-/// The causes too: the first one says only that it went wrong.
-fn garbled(error: hyper::Error) -> ExchangeError {
+/// With its causes: the first one says only that it went wrong.
+pub(crate) fn garbled(error: hyper::Error) -> ExchangeError {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {

@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
-    time::Duration,
 };
 
 use http_body_util::Full;
@@ -15,19 +14,16 @@ use hyper::{Request, StatusCode, body::Bytes, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{EngineError, State, TEXT_BYTES, follow::Follower, place};
+use super::{
+    AGAIN, EVENT_BYTES, EngineError, State,
+    follow::{Follower, PIECE},
+    place,
+};
 use crate::{
-    exchange::{self, Answer, ExchangeError},
+    exchange::{self, Answer},
     host,
     rules::contained::Container,
 };
-
-/// How often all containers are asked for, in case that an event was not told.
-const AGAIN: Duration = Duration::from_secs(60);
-/// Bytes that one event may have.
-const EVENT_BYTES: usize = 1 << 20;
-/// A long list is told of in pieces.
-const PIECE: Duration = Duration::from_millis(100);
 
 /// `{"type":["container"]}`
 const EVENTS: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%5D%7D";
@@ -168,27 +164,9 @@ async fn examine(follower: &mut Follower, id: &str) -> Result<(), EngineError> {
     let Inspected { name, config: Config { image, labels }, state, host_config } = inspected;
     let expected = place::expected(id, &host_config.cgroup_parent);
     let found = (state.pid > 0).then(|| place::own(&host::cgroup_of(state.pid), id));
-    let (cgroups, found) = match found {
-        None => (expected, None),
-        Some(Some(found)) if expected.contains(&found) => (expected, Some(found)),
-        Some(Some(found)) => (vec![found.clone()], Some(found)),
-        Some(None) => {
-            engine.unplaced += 1;
-            engine.forget(id);
-            return Ok(());
-        }
-    };
     let name = name.strip_prefix('/').unwrap_or(&name).to_owned();
-    if name.len() > TEXT_BYTES || image.len() > TEXT_BYTES {
-        engine.refused += 1;
-        engine.forget(id);
-        return Ok(());
-    }
-    let mut labels = labels.unwrap_or_default();
-    let all = labels.len();
-    labels.retain(|key, value| key.len() <= TEXT_BYTES && value.len() <= TEXT_BYTES);
-    engine.refused += u64::try_from(all - labels.len()).unwrap_or(u64::MAX);
-    engine.put(id, Container { cgroups, found, image, name, labels });
+    let labels = labels.unwrap_or_default();
+    engine.keep(id, expected, found, Container { image, name, labels, ..Container::default() });
     Ok(())
 }
 
@@ -202,7 +180,7 @@ async fn json<T: DeserializeOwned>(
         return Ok(None);
     }
     let body = good(answer)?.whole().await?;
-    serde_json::from_slice(&body).map(Some).map_err(garbled)
+    serde_json::from_slice(&body).map(Some).map_err(EngineError::garbled)
 }
 
 async fn ask(follower: &Follower, path: &str) -> Result<Answer, EngineError> {
@@ -210,7 +188,7 @@ async fn ask(follower: &Follower, path: &str) -> Result<Answer, EngineError> {
         .uri(path)
         .header(header::HOST, "driftwatch")
         .body(Full::new(Bytes::new()))
-        .map_err(garbled)?;
+        .map_err(EngineError::garbled)?;
     Ok(exchange::ask(&follower.socket, request).await?)
 }
 
@@ -220,10 +198,6 @@ fn good(answer: Answer) -> Result<Answer, EngineError> {
     } else {
         Err(EngineError::Status(answer.status.as_u16()))
     }
-}
-
-fn garbled(error: impl std::fmt::Display) -> EngineError {
-    EngineError::Garbled(error.to_string())
 }
 
 /// What an engine tells as it happens: lines of JSON.
@@ -245,15 +219,15 @@ impl Events {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let Told { action, actor } = serde_json::from_slice(&line).map_err(garbled)?;
+            let Told { action, actor } =
+                serde_json::from_slice(&line).map_err(EngineError::garbled)?;
             // What goes on inside of a container makes it no other one, and comes every few seconds.
             if !action.starts_with("exec_") && !action.starts_with("health_status") {
                 ids.insert(actor.id);
             }
         }
         if self.line.len() > EVENT_BYTES {
-            let what = format!("an event of more than {EVENT_BYTES} bytes");
-            return Err(ExchangeError::Garbled(what).into());
+            return Err(EngineError::long_event());
         }
         Ok(ids)
     }

@@ -2,9 +2,10 @@
 //!
 //! An engine that is not there, hangs, dies, resets or answers garbage is asked again, after a pause that doubles.
 //! What it said before still counts meanwhile: its containers run on without it. How an engine is asked is for
-//! [`super::docker`] to know.
+//! [`super::docker`] and [`super::containerd`] to know.
 
 use std::{
+    convert::Infallible,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Engine, EngineError, Report, State, docker};
+use super::{Engine, EngineError, Report, State, containerd, docker};
 
 /// How long one answer may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A connection that lasts so long was a good one: the next pause is a short one again.
 const LASTING: Duration = Duration::from_secs(10);
+/// A long list is told of in pieces.
+pub(super) const PIECE: Duration = Duration::from_millis(100);
 /// What comes in such a time is told at once.
 const BREATH: Duration = Duration::from_millis(5);
 
@@ -40,6 +43,24 @@ pub(super) struct Follower {
 impl Follower {
     fn new(socket: &Path, told: Option<watch::Sender<Report>>) -> Self {
         Self { socket: socket.to_owned(), engine: Engine::default(), told }
+    }
+
+    /// By the name of its socket: nothing else tells which language an engine speaks.
+    fn is_containerd(&self) -> bool {
+        let name = self.socket.file_name().unwrap_or_default();
+        name.to_string_lossy().contains("containerd")
+    }
+
+    async fn follow(&mut self) -> Result<Infallible, EngineError> {
+        if self.is_containerd() {
+            containerd::follow(self).await
+        } else {
+            docker::follow(self).await
+        }
+    }
+
+    async fn list(&mut self) -> Result<(), EngineError> {
+        if self.is_containerd() { containerd::list(self).await } else { docker::list(self).await }
     }
 
     /// Tells what is known now.
@@ -65,7 +86,7 @@ pub(super) async fn follow(socket: PathBuf, told: watch::Sender<Report>) {
     let mut pause = PAUSE;
     loop {
         let begin = Instant::now();
-        let Err(error) = docker::follow(&mut follower).await;
+        let Err(error) = follower.follow().await;
         let before = follower.engine.state;
         follower.engine.failed(&error);
         if follower.engine.state != before && follower.engine.state == State::Fails {
@@ -88,7 +109,7 @@ pub(crate) fn ask_once(sockets: &[PathBuf]) -> Report {
     let asked = |socket: &Path| {
         let mut follower = Follower::new(socket, None);
         async move {
-            if let Err(error) = Follower::within(docker::list(&mut follower)).await {
+            if let Err(error) = Follower::within(follower.list()).await {
                 follower.engine.failed(&error);
             }
             (follower.socket, follower.engine)

@@ -4,15 +4,19 @@
 //! is compiled with those. Everything runs on a thread of its own, so that no engine, however slow or hostile,
 //! can hold up the daemon's loop, which only looks at the last [`Report`]. It decides nothing and tags nobody.
 
+mod containerd;
 mod docker;
 mod follow;
+mod grpc;
 mod listener;
 mod place;
+mod proto;
 
 use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -23,6 +27,10 @@ use crate::{exchange::ExchangeError, rules::contained::Container};
 /// Where engines listen if nobody says otherwise.
 const SOCKETS: [&str; 3] = ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"];
 
+/// How often all containers are asked for, in case that an event was not told.
+const AGAIN: Duration = Duration::from_secs(60);
+/// Bytes that one event may have.
+const EVENT_BYTES: usize = 1 << 20;
 /// Containers of one engine that are known at a time; as many as a plan has room for four times over.
 const CONTAINERS: usize = 4096;
 /// Bytes that a name, an image or a label may have. Nobody writes longer ones.
@@ -50,6 +58,22 @@ enum EngineError {
     /// It has stopped telling of events.
     #[error("it ended the connection")]
     Ended,
+}
+
+impl EngineError {
+    /// What came from an engine may be anything, of any length: so much of it as says what it is.
+    fn garbled(error: impl fmt::Display) -> Self {
+        const CHARACTERS: usize = 200;
+        let text = error.to_string();
+        let shown = text.chars().take(CHARACTERS);
+        Self::Garbled(
+            shown.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect(),
+        )
+    }
+
+    fn long_event() -> Self {
+        Self::Garbled(format!("an event of more than {EVENT_BYTES} bytes"))
+    }
 }
 
 /// How it stands with an engine.
@@ -100,6 +124,35 @@ impl Engine {
         }
         self.bytes += bytes;
         self.containers.insert(id.to_owned(), container);
+    }
+
+    /// Keeps a container: where it is expected, and where its first process, if it has one, was found to be in a
+    /// cgroup of its own.
+    fn keep(
+        &mut self,
+        id: &str,
+        expected: Vec<Vec<u8>>,
+        found: Option<Option<Vec<u8>>>,
+        said: Container,
+    ) {
+        let (cgroups, found) = match found {
+            None => (expected, None),
+            Some(Some(found)) if expected.contains(&found) => (expected, Some(found)),
+            Some(Some(found)) => (vec![found.clone()], Some(found)),
+            Some(None) => {
+                self.unplaced += 1;
+                return self.forget(id);
+            }
+        };
+        let Container { name, image, mut labels, .. } = said;
+        if name.len() > TEXT_BYTES || image.len() > TEXT_BYTES {
+            self.refused += 1;
+            return self.forget(id);
+        }
+        let all = labels.len();
+        labels.retain(|key, value| key.len() <= TEXT_BYTES && value.len() <= TEXT_BYTES);
+        self.refused += u64::try_from(all - labels.len()).unwrap_or(u64::MAX);
+        self.put(id, Container { cgroups, found, image, name, labels });
     }
 
     fn has_room(&self) -> bool {

@@ -54,6 +54,20 @@ pub(super) fn expected(id: &str, parent: &str) -> Vec<Vec<u8>> {
     paths.into_iter().filter(is_whole).map(String::into_bytes).collect()
 }
 
+/// Where a container will be whose OCI specification has this `linux.cgroupsPath`: a path or, under systemd,
+/// `SLICE:PREFIX:NAME`.
+pub(super) fn of_specification(path: &str) -> Vec<u8> {
+    let mut parts = path.splitn(3, ':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(slice), Some(prefix), Some(name)) => {
+            let slice = if slice.is_empty() { "system.slice" } else { slice };
+            format!("{}/{prefix}-{name}.scope", expand(slice))
+        }
+        _ => format!("/{}", path.trim_matches('/')),
+    }
+    .into_bytes()
+}
+
 /// The path of a slice, systemd.slice(5): `a-b.slice` is in `a.slice`.
 fn expand(slice: &str) -> String {
     let stem = slice.strip_suffix(".slice").unwrap_or(slice);
@@ -105,6 +119,21 @@ mod tests {
             assert_eq!(placed(path), None, "{path}");
         }
         assert_eq!(own(b"/a-", ""), None);
+    }
+
+    #[test]
+    fn a_specification_says_where_a_container_will_be() {
+        for (path, place) in [
+            ("/default/a", "/default/a"),
+            ("kubepods/besteffort/podx/a", "/kubepods/besteffort/podx/a"),
+            (
+                "kubepods-besteffort-podx.slice:cri-containerd:a",
+                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podx.slice/cri-containerd-a.scope",
+            ),
+            (":nerdctl:a", "/system.slice/nerdctl-a.scope"),
+        ] {
+            assert_eq!(of_specification(path), place.as_bytes(), "{path}");
+        }
     }
 
     #[test]

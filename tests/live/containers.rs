@@ -1,14 +1,21 @@
 //! Containers: who runs in a container that its engine says is an agent's, is one.
 //!
-//! The engine is the test's own, for no real one runs where these tests must: see [`driftwatch_tests::engine`].
+//! The engines are the test's own, for no real one runs where these tests must: see [`driftwatch_tests::engine`]
+//! and [`driftwatch_tests::containerd`].
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use driftwatch_tests::{
     Act, Ground, Outcome, Scenario, Tally,
     cgroup::ScratchCgroup,
     child::{self, Running, wait_until},
+    containerd::Containerd,
     engine::{Contained, Engine, Manner},
 };
 
@@ -58,9 +65,14 @@ impl Box {
         Ok(Self { init: None, cgroup, _parent: parent, id })
     }
 
-    /// With a first process that waits.
+    /// With a first process that waits, as Docker has it under systemd.
     fn started(number: u8) -> anyhow::Result<Self> {
-        let mut new = Self::new(number, "docker-ID.scope")?;
+        Self::started_in(number, "docker-ID.scope")
+    }
+
+    /// The same in a cgroup of this name.
+    fn started_in(number: u8, name: &str) -> anyhow::Result<Self> {
+        let mut new = Self::new(number, name)?;
         new.init = Some(Running::start(&mut new.cgroup.inside(&Act::sleep(100).command()?))?);
         // The shell has gone into the cgroup by then, and is the actor.
         let procs = new.cgroup.path().join("cgroup.procs");
@@ -227,6 +239,33 @@ fn what_runs_in_a_container_is_adopted_when_its_engine_tells_of_it() -> anyhow::
     same("agent", alerts.first().context("an alert")?.agent(), "seen-agent")
 }
 
+/// What happens between the start of a container and the moment in which it is known is nobody's. How long that is,
+/// is said and not claimed (`--nocapture`).
+#[test]
+fn what_goes_on_in_a_container_is_stopped_when_its_engine_tells_of_it() -> anyhow::Result<()> {
+    let _alone = alone();
+    let ground = Ground::new()?;
+    let engine = Engine::start(&ground.path("engine.sock"))?;
+    let signs = seen_by("any: [{ container: { name: rag-* } }]");
+    let scenario = Scenario::start_beside(ground, &signs, &[engine.socket()])?;
+    knows(&scenario, engine.socket(), 0)?;
+    let mut took = Vec::new();
+    for number in 1..=10 {
+        let one = Box::started(number)?;
+        let on_and_on = Act::opens(&scenario.ground.secret(), 100_000_000);
+        let running = Running::start(&mut one.inside(&scenario, &on_and_on))?;
+        std::thread::sleep(Duration::from_millis(200));
+        let begin = Instant::now();
+        engine.tell(&one.contained().named("rag-1"), "start");
+        let ended = running.wait()?;
+        took.push(begin.elapsed());
+        ensure!(ended.outcome() == Outcome::Killed, "{ended:?}");
+    }
+    took.sort_unstable();
+    eprintln!("from the event to the end of what went on: {took:?}");
+    Ok(())
+}
+
 #[test]
 fn what_runs_in_a_container_before_the_daemon_is_adopted() -> anyhow::Result<()> {
     let _alone = alone();
@@ -331,6 +370,75 @@ fn a_container_that_is_in_no_cgroup_of_its_own_is_nobody() -> anyhow::Result<()>
     wait_until(HEARD, unplaced)?.context("two containers that are nowhere")?;
     let read = Act::read(&scenario.ground.secret());
     ends("anybody", Tally::all_done(FEW), || Ok(read.command_of(&scenario.ground.dropped())))
+}
+
+/// As Kubernetes has it: the cgroup below those of its pod, the name in a label.
+#[test]
+fn an_agent_is_recognised_by_what_containerd_says() -> anyhow::Result<()> {
+    let _alone = alone();
+    let ground = Ground::new()?;
+    let (one, two) = (Box::started_in(1, "cri-containerd-ID.scope")?, Box::started_in(2, "ID")?);
+    let go = ground.path("go");
+    let engine = Containerd::start(&ground.path("containerd.sock"))?;
+    let name = "io.kubernetes.container.name";
+    let first = one.contained().of("ghcr.io/acme/rag-worker:1").labelled(name, "rag-1");
+    engine.tell("k8s.io", &first, "/tasks/start");
+    engine.tell("default", &two.contained().labelled(name, "rag-2"), "/tasks/start");
+    let signs = "all: [{ container: { image: '*/rag-worker:*' } }, { container: { name: rag-* } },
+           { container: { label: { io.kubernetes.container.name: '*' } } }]";
+    let read = Act::read(&ground.secret());
+    let waiting = read.clone().after(&go).command_of(&ground.dropped());
+    let early = Running::start(&mut one.cgroup.inside(&waiting))?;
+    std::thread::sleep(Duration::from_millis(400));
+    let scenario = Scenario::start_beside(ground, &seen_by(signs), &[engine.socket()])?;
+    knows(&scenario, engine.socket(), 2)?;
+    fs::write(&go, "")?;
+    let ended = early.wait()?;
+    ensure!(ended.outcome() == Outcome::Killed, "adopted: {ended:?}");
+    ends("the one", Tally::all_killed(FEW), || Ok(one.inside(&scenario, &read)))?;
+    ends("the other", Tally::all_done(FEW), || Ok(two.inside(&scenario, &read)))?;
+    engine.end("k8s.io", &first);
+    knows(&scenario, engine.socket(), 1)?;
+    ends("after its end", Tally::all_done(FEW), || Ok(one.inside(&scenario, &read)))
+}
+
+/// The specification says where it will be, before anything of it runs.
+#[test]
+fn a_container_that_containerd_has_made_is_recognised_from_its_first_exec() -> anyhow::Result<()> {
+    let _alone = alone();
+    let ground = Ground::new()?;
+    let one = Box::new(1, "ID")?;
+    let engine = Containerd::start(&ground.path("containerd.sock"))?;
+    let signs = seen_by("any: [{ container: { label: { agent: rag } } }]");
+    let scenario = Scenario::start_beside(ground, &signs, &[engine.socket()])?;
+    let made = Contained { cgroup_parent: one.cgroup.name()?, ..one.contained() };
+    let made = made.labelled("agent", "rag");
+    // It tells of it for as long as nobody has heard it: its listeners come and go.
+    wait_until(HEARD, || {
+        engine.tell("k8s.io", &made, "/containers/create");
+        Ok((of_engine(&scenario, engine.socket(), "containers")? == 1).then_some(()))
+    })?
+    .context("the container is known")?;
+    let read = Act::read(&scenario.ground.secret());
+    ends("its first", Tally::all_killed(FEW), || Ok(one.inside(&scenario, &read)))
+}
+
+#[test]
+fn what_does_not_speak_grpc_does_not_hold_up_the_daemon() -> anyhow::Result<()> {
+    let _alone = alone();
+    for manner in [Manner::Hangs, Manner::Resets, Manner::Endless, Manner::Garbage] {
+        let ground = Ground::new()?;
+        let named = ground.actor_at("bin/named")?;
+        let engine = Engine::start(&ground.path("containerd.sock"))?;
+        engine.turn(manner);
+        let signs = seen_by("any: [{ container: { name: rag-* } }]");
+        let scenario = Scenario::start_beside(ground, &signs, &[engine.socket()])?;
+        let failed = || Ok((of_engine(&scenario, engine.socket(), "failures")? > 0).then_some(()));
+        wait_until(HEARD, failed)?.with_context(|| format!("{manner:?} is noticed"))?;
+        let read = Act::read(&scenario.ground.secret());
+        ends("another agent", Tally::all_killed(FEW), || Ok(read.command_of(&named)))?;
+    }
+    Ok(())
 }
 
 /// Whatever an engine does, the daemon's loop goes on, and the engine is asked again.

@@ -9,6 +9,7 @@ pub mod alert;
 pub mod canary;
 pub mod cgroup;
 pub mod child;
+pub mod containerd;
 pub mod daemon;
 pub mod engine;
 pub mod ground;

@@ -291,3 +291,70 @@ impl fmt::Display for Report {
         f.write_str(&self.lines().join("; "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Container {
+        Container { name: name.to_owned(), ..Container::default() }
+    }
+
+    #[test]
+    fn an_engine_has_room_for_so_many_containers_and_texts_and_no_more() {
+        let mut engine = Engine::default();
+        for id in 0..CONTAINERS + 5 {
+            engine.put(&id.to_string(), named("a"));
+        }
+        assert_eq!((engine.containers.len(), engine.refused), (CONTAINERS, 5));
+        engine.put("0", named("b"));
+        assert_eq!((engine.containers["0"].name.as_str(), engine.refused), ("b", 5));
+        let mut engine = Engine::default();
+        let label = |key: usize| (key.to_string(), "x".repeat(TEXT_BYTES - 8));
+        let many = |labels| Container { labels: (0..labels).map(label).collect(), ..named("") };
+        engine.put("fits", many(15));
+        engine.put("does not", many(17));
+        assert_eq!((engine.containers.len(), engine.refused), (1, 1));
+        for id in 0..1000 {
+            engine.put(&id.to_string(), many(15));
+        }
+        assert!(engine.bytes <= ENGINE_BYTES && engine.containers.len() < 1000);
+        let ids: Vec<String> = engine.containers.keys().cloned().collect();
+        ids.iter().for_each(|id| engine.forget(id));
+        assert_eq!(engine.bytes, 0);
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_left_out() {
+        let mut engine = Engine::default();
+        let long = "x".repeat(TEXT_BYTES + 1);
+        let labels = [("a".to_owned(), long.clone()), ("b".to_owned(), "c".to_owned())].into();
+        engine.keep("one", Vec::new(), None, Container { labels, ..named("one") });
+        assert_eq!(engine.containers["one"].labels.len(), 1);
+        engine.keep("two", Vec::new(), None, named(&long));
+        assert_eq!((engine.containers.len(), engine.refused), (1, 2));
+        engine.keep("one", Vec::new(), Some(None), named("one"));
+        assert_eq!((engine.containers.len(), engine.unplaced), (0, 1));
+    }
+
+    #[test]
+    fn what_was_said_counts_while_an_engine_is_away() {
+        let socket = PathBuf::from("/nowhere/engine.sock");
+        let mut report = Report::new(std::slice::from_ref(&socket));
+        assert!(report.containers().is_none(), "nobody is there");
+        let engine = report.0.get_mut(&socket).expect("the one that was named");
+        (engine.state, engine.lists) = (State::Answers, 1);
+        assert!(report.containers().is_some());
+        let engine = report.0.get_mut(&socket).expect("the one that was named");
+        engine.put("a", named("a"));
+        engine.failed(&EngineError::Hangs);
+        assert_eq!(report.containers().map(Iterator::count), Some(1));
+        assert_eq!(report.lines(), ["/nowhere/engine.sock: does not answer: no answer within 5 s"]);
+    }
+
+    #[test]
+    fn what_an_engine_says_of_itself_is_short_and_harmless() {
+        let error = EngineError::garbled(format!("\u{1b}[2J\n{}", "x".repeat(1 << 20))).to_string();
+        assert!(error.len() < 300 && !error.contains(char::is_control), "{error}");
+    }
+}

@@ -17,7 +17,7 @@ const NOW: Moment = Moment::constant(1_795_348_800, 0);
 const RULES: &str = r#"version: 1
 mode: enforce
 agents:
-  one: { any: [{ exe: /opt/one }, { env: [ONE=1] }] }
+  one: { any: [{ exe: /opt/one }, { env: [ONE=1] }, { container: { name: one } }] }
   two: { any: [{ script: /opt/two.py }, { user: [nobody-here] }] }
   both: { any: [{ agent: one }, { agent: two }] }
 rules:

@@ -24,8 +24,7 @@ use crate::{
 /// For every command that asks container engines.
 #[derive(Debug, clap::Args)]
 pub(super) struct EngineSockets {
-    /// The socket of a container engine; one whose name has `containerd` speaks its gRPC, others the API of Docker
-    /// [default: those of Docker, Podman, containerd and k3s]
+    /// The socket of a container engine [default: those in /run]
     #[arg(long = "engine", value_name = "SOCKET")]
     pub(super) engines: Vec<PathBuf>,
 }

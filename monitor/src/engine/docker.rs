@@ -152,7 +152,14 @@ async fn examine(follower: &mut Follower, id: &str) -> Result<(), EngineError> {
         return Ok(());
     }
     let path = format!("/containers/{id}/json");
-    let inspected: Option<Inspected> = Follower::within(json(follower, &path)).await?;
+    let inspected: Option<Inspected> = match Follower::within(json(follower, &path)).await {
+        // One that is odd makes no other one unknown.
+        Err(EngineError::Garbled(_)) => {
+            follower.engine.refused += 1;
+            None
+        }
+        inspected => inspected?,
+    };
     let engine = &mut follower.engine;
     let over = |life: &Life| {
         ["exited", "stopped", "stopping", "removing", "dead"].contains(&life.status.as_str())

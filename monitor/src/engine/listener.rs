@@ -9,8 +9,8 @@ use tokio::{
 
 use super::{Report, follow::follow};
 
-/// What the loop does with news may take this part of its time.
-const SHARE: u32 = 10;
+/// After the news the loop does other things for this many times as long as they took.
+const SHARE: u32 = 3;
 /// However long it took, the next news waits no longer than this.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 

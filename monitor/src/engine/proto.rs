@@ -55,11 +55,11 @@ pub(super) fn text(fields: &[(u64, Value<'_>)], number: u64) -> String {
 
 /// The integer of this number; the last one counts.
 pub(super) fn number(fields: &[(u64, Value<'_>)], number: u64) -> u64 {
-    let numbers = fields.iter().filter_map(|(key, value)| match value {
+    let mut numbers = fields.iter().filter_map(|(key, value)| match value {
         Value::Number(value) if *key == number => Some(*value),
         _ => None,
     });
-    numbers.last().unwrap_or_default()
+    numbers.next_back().unwrap_or_default()
 }
 
 /// A message with one text, field 1.

@@ -1,7 +1,8 @@
-//! Agents that were running before the hooks: found in `/proc`, tagged with their whole trees.
+//! Agents that were running before they could be recognised: found in `/proc`, tagged with their whole trees.
 //!
 //! What such a process did before is not known, and what it already holds (open files, connections) it
-//! keeps. This runs once, when the daemon starts; from then on the kernel recognises agents at exec.
+//! keeps. This runs once, when the daemon starts, and then for each container that an engine tells of; everybody
+//! else is recognised by the kernel at exec.
 
 use std::{collections::HashMap, os::fd::AsFd as _};
 
@@ -15,7 +16,7 @@ use crate::{
     control::pidfd,
     event::{ProcessId, SessionId},
     host::{self, Running},
-    kernel::Tags,
+    kernel::{KernelError, Tags, attach::cgroup_root},
     rules::{plan::KernelPlan, recognise::Start},
     watcher::secret,
 };
@@ -25,16 +26,65 @@ const LOOKS: usize = 3;
 
 /// Tags every process that is an agent by the plan, and its descendants.
 pub(crate) fn adopt(tags: &Tags, plan: &KernelPlan, agents: &mut Agents) {
-    let mut sessions = HashMap::new();
-    for _ in 0..LOOKS {
+    let everybody = || {
         let running: HashMap<u32, Running> =
             host::processes().into_iter().map(|process| (process.id.pid, process)).collect();
-        let found = running.values().filter(|process| {
-            Adopted::of(&running, plan, process)
-                .is_some_and(|adopted| adopted.tag(tags, agents, &mut sessions, &running, process))
-        });
-        if found.count() == 0 {
-            return;
+        let pids = running.keys().copied().collect();
+        (running, pids)
+    };
+    Adoption { tags, plan, agents, sessions: HashMap::new(), nested: false }.of(everybody);
+}
+
+/// The same for the processes in these cgroups. One that is an agent already is under the limits of another one
+/// more, as it would be with its next exec.
+pub(crate) fn adopt_in(
+    cgroups: &[Vec<u8>],
+    tags: &Tags,
+    plan: &KernelPlan,
+    agents: &mut Agents,
+) -> Result<(), KernelError> {
+    let root = cgroup_root()?;
+    let contained = || {
+        let pids: Vec<u32> = host::processes_in(&root, cgroups);
+        let mut running = HashMap::new();
+        for pid in &pids {
+            let mut next = *pid;
+            while !running.contains_key(&next)
+                && let Some(process) = host::process(next)
+            {
+                next = process.parent;
+                running.insert(process.id.pid, process);
+            }
+        }
+        (running, pids)
+    };
+    Adoption { tags, plan, agents, sessions: HashMap::new(), nested: true }.of(contained);
+    Ok(())
+}
+
+/// What adopting takes.
+struct Adoption<'a> {
+    tags: &'a Tags,
+    plan: &'a KernelPlan,
+    agents: &'a mut Agents,
+    /// The session of each root.
+    sessions: HashMap<ProcessId, u64>,
+    /// Whether one who has a tag can get another agent's limits on top.
+    nested: bool,
+}
+
+impl Adoption<'_> {
+    /// Looks at processes, with all their ancestors, until a look finds nobody who has to be tagged.
+    fn of(mut self, look: impl Fn() -> (HashMap<u32, Running>, Vec<u32>)) {
+        for _ in 0..LOOKS {
+            let (running, pids) = look();
+            let found = pids.iter().filter_map(|pid| running.get(pid)).filter(|process| {
+                Adopted::of(&running, self.plan, process)
+                    .is_some_and(|adopted| adopted.tag(&mut self, &running, process))
+            });
+            if found.count() == 0 {
+                return;
+            }
         }
     }
 }
@@ -87,43 +137,58 @@ impl Adopted {
         (!adopted.limits.is_empty()).then_some(adopted)
     }
 
-    /// `true` where the process had no tag and has one now.
+    /// `true` where the process had no such tag and has one now.
     fn tag(
         &self,
-        tags: &Tags,
-        agents: &mut Agents,
-        sessions: &mut HashMap<ProcessId, u64>,
+        adoption: &mut Adoption<'_>,
         running: &HashMap<u32, Running>,
         process: &Running,
     ) -> bool {
+        let pid = process.id.pid;
         let Ok(fresh) = secret() else { return false };
-        let session = *sessions.entry(self.root).or_insert(fresh.max(1));
-        let mut tag = Tag { session, agents: [NO_AGENT; LIMITS], ..Tag::default() };
-        for (place, limit) in tag.agents.iter_mut().zip(&self.limits) {
-            *place = *limit;
-        }
-        if self.limits.len() > LIMITS {
-            let (pid, count) = (process.id.pid, self.limits.len());
-            log::warn!("pid {pid} is under {count} agents; the limits of the first {LIMITS} hold");
-        }
-        if !tag_threads(tags, process.id.pid, &tag) {
+        let session = *adoption.sessions.entry(self.root).or_insert(fresh.max(1));
+        let Some(tag) = self.on_top(adoption, pid, session) else { return false };
+        if !tag_threads(adoption.tags, pid, &tag) {
             return false;
         }
         let mut known = process.process.clone();
         known.parent = running.get(&process.parent).map(|parent| parent.id);
-        let innermost = self.limits.iter().take(LIMITS).next_back().copied().unwrap_or(NO_AGENT);
-        agents.enlist(process.id, known, SessionId(session), innermost);
+        let innermost = tag.agents.into_iter().rfind(|agent| *agent != NO_AGENT);
+        let agents = &mut adoption.agents;
+        agents.enlist(process.id, known, SessionId(session), innermost.unwrap_or(NO_AGENT));
         agents.rooted(SessionId(session), self.root);
         true
     }
+
+    /// The tag that the process gets, on top of one that it may have. `None` where it needs none.
+    fn on_top(&self, adoption: &Adoption<'_>, pid: u32, session: u64) -> Option<Tag> {
+        let process = pidfd(pid, false).ok()?;
+        let before = adoption.tags.get(process.as_fd()).ok()?;
+        if before.is_some() && !adoption.nested {
+            return None;
+        }
+        let before = before.unwrap_or_default();
+        let has = before.agents.iter().position(|agent| *agent == NO_AGENT).unwrap_or(LIMITS);
+        let more: Vec<u32> =
+            self.limits.iter().copied().filter(|agent| !before.agents.contains(agent)).collect();
+        if has + more.len() > LIMITS {
+            let count = has + more.len();
+            log::warn!("pid {pid} is under {count} agents; the limits of the first {LIMITS} hold");
+        }
+        if more.is_empty() || has == LIMITS {
+            return None;
+        }
+        let mut tag = Tag { session, ..before };
+        for (place, limit) in tag.agents.iter_mut().skip(has).zip(more) {
+            *place = limit;
+        }
+        Some(tag)
+    }
 }
 
-/// Tags every thread of a process that has no tag yet. `true` where it had none.
+/// Tags every thread of a process.
 fn tag_threads(tags: &Tags, pid: u32, tag: &Tag) -> bool {
     let Ok(process) = pidfd(pid, false) else { return false };
-    if !matches!(tags.get(process.as_fd()), Ok(None)) {
-        return false;
-    }
     if let Err(error) = tags.set(process.as_fd(), tag) {
         log::warn!("pid {pid} is an agent and cannot be tagged: {error}");
         return false;

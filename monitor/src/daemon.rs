@@ -20,10 +20,12 @@ use crate::{
         text,
     },
     control::{Begun, Caller, Request, server},
+    engine::Listener,
     host,
     kernel::{HookLog, Kernel},
     reading::{Read, Reading},
     rules::{
+        contained::asks_engines,
         model::{Grant, RuleSet},
         uses,
     },
@@ -43,6 +45,8 @@ pub struct Config {
     pub format: Format,
     /// Where the control socket is.
     pub socket: PathBuf,
+    /// Sockets of container engines; empty for the usual ones.
+    pub engines: Vec<PathBuf>,
     /// Log what the hooks do.
     pub debug: bool,
 }
@@ -106,7 +110,9 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     let sink = open_sink(config)?;
     let watcher = Watcher::load(false, config.debug)?;
     let (reading, config) = (Reading::default(), config.clone());
+    let mut engines = Listener::new(&config.engines);
     let mut daemon = Daemon { watcher, sink, reading, refused_reloads: 0, config };
+    daemon.watcher.engines = engines.listen(asks_engines(&read.whole));
     daemon.watcher.put_in_force(read)?;
     let mut rings = daemon.watcher.kernel.rings().map_err(WatchError::from)?;
     let (listener, _socket) = server::bind(&daemon.config.socket).map_err(|source| {
@@ -124,8 +130,11 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
             biased;
             () = stop.asked() => break,
             _ = reload.recv() => daemon.reading.begin(&daemon.config.rules),
-            read = daemon.reading.done() => daemon.reload(read),
-            () = ended(daemon.watcher.until) => daemon.watcher.renew(),
+            read = daemon.reading.done() => daemon.reload(read, &mut engines),
+            () = ended(daemon.watcher.until) => {
+                daemon.watcher.renew("an exception has ended");
+            }
+            report = engines.news() => daemon.watcher.heard(&mut engines, Some(report)),
             Some(request) = asked.recv() => daemon.answer(request),
             () = hook_log.flush() => {}
             told = daemon.watcher.live.told() => daemon.watcher.heed(told),
@@ -148,7 +157,10 @@ struct Daemon {
 
 impl Daemon {
     /// The rules were read again. A set with one error changes nothing.
-    fn reload(&mut self, read: Result<Read, WatchError>) {
+    fn reload(&mut self, read: Result<Read, WatchError>, engines: &mut Listener) {
+        if read.as_ref().is_ok_and(|read| asks_engines(&read.whole)) {
+            self.watcher.engines = engines.listen(true);
+        }
         match read.and_then(|read| self.watcher.put_in_force(read)) {
             Ok(()) => eprintln!("reloaded  {}", self.watcher.summary()),
             Err(error) => {
@@ -158,6 +170,7 @@ impl Daemon {
             }
         }
         self.reading.next(&self.config.rules);
+        self.watcher.heard(engines, None);
     }
 
     /// One record from the kernel half.
@@ -201,7 +214,8 @@ impl Daemon {
     }
 
     fn status(&self) -> Value {
-        let Watcher { kernel, pipeline, serial, shortfalls, .. } = &self.watcher;
+        let Watcher { kernel, pipeline, serial, shortfalls, engines, refused_containers, .. } =
+            &self.watcher;
         let counters = match kernel.counted() {
             Ok(counters) => {
                 counters.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect()
@@ -222,8 +236,10 @@ impl Daemon {
                 "labels": self.watcher.plan.as_ref().map(|plan| plan.labels.len()),
                 "label_searches": self.watcher.live.searches,
                 "without_label": self.watcher.live.left_out(),
+                "refused_containers": refused_containers,
             },
             "grants": in_force.map(|rules| uses_left(kernel, &rules.rules)),
+            "engines": engines.status(),
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": pipeline.agents.sessions(),
             "processes_known": pipeline.agents.processes.len(),

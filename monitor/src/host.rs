@@ -6,7 +6,10 @@ use std::{
     ffi::OsStr,
     fs,
     io::{self, Read as _},
-    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
+    os::unix::{
+        ffi::{OsStrExt as _, OsStringExt as _},
+        fs::MetadataExt as _,
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -228,6 +231,31 @@ pub fn environment(pid: u32) -> Vec<Vec<u8>> {
     let area = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let entries = area.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
     entries.map(<[u8]>::to_vec).collect()
+}
+
+/// Path of the cgroup v2 of a process; empty where it cannot be read.
+#[must_use]
+pub fn cgroup_of(pid: u32) -> Vec<u8> {
+    cgroup(&fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default())
+}
+
+/// The processes of cgroups and of those below them, as the hierarchy mounted at `root` has them.
+#[must_use]
+pub fn processes_in(root: &Path, cgroups: &[Vec<u8>]) -> Vec<u32> {
+    let below =
+        |path: &Vec<u8>| root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
+    let mut waiting: Vec<PathBuf> = cgroups.iter().map(below).collect();
+    let mut pids = Vec::new();
+    while let Some(directory) = waiting.pop() {
+        let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    pids
 }
 
 /// Threads of a process.

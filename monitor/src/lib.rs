@@ -47,6 +47,8 @@ pub mod drift;
 mod adopt;
 pub mod control;
 mod counted;
+mod engine;
+mod exchange;
 pub mod host;
 pub mod init;
 pub mod label;

@@ -14,7 +14,7 @@ use crate::{
     rules::{
         labels::search,
         model::{Moment, RuleSet},
-        reach::{Within, within},
+        reach::within,
     },
     watcher::{RulesError, WatchError, read_rules},
 };
@@ -28,8 +28,6 @@ pub(crate) struct Read {
     pub(crate) whole: RuleSet,
     /// When.
     pub(crate) now: Moment,
-    /// What of it the kernel half can do.
-    pub(crate) within: Within,
     /// The files that it shuts.
     pub(crate) follow: Follow,
 }
@@ -45,9 +43,9 @@ impl Read {
     /// Looks for what these rules shut.
     pub(crate) fn of(host: Host, whole: RuleSet) -> Self {
         let now = Moment::now();
-        let within = within(&whole, now);
-        let follow = Follow::new(search(&within.rules), &host.homes);
-        Self { host, whole, now, within, follow }
+        // Which containers there are makes no difference to files.
+        let follow = Follow::new(search(&within(&whole, now).rules), &host.homes);
+        Self { host, whole, now, follow }
     }
 }
 

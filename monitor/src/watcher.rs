@@ -4,7 +4,13 @@
 //! It reads rules, puts them in force, adopts agents that run already and begins sessions. It has no loop: whoever
 //! owns it drains the rings and passes each record to [`Watcher::pipeline`]. Dropped, it leaves nothing attached.
 
-use std::{collections::BTreeMap, io, os::fd::BorrowedFd, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::fd::BorrowedFd,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use monitor_common::tag::{FRESH, LIMITS, NO_AGENT, Tag};
 
@@ -13,6 +19,7 @@ use crate::{
     agent::TooManyAgents,
     control::Refused,
     counted::count,
+    engine::{Listener, Report},
     event::SessionId,
     host::{self, FileError, Host},
     kernel::{Kernel, KernelError},
@@ -23,9 +30,10 @@ use crate::{
     rules::{
         self, Problems,
         compile::{CompileError, Ground, compile},
+        contained,
         evaluate::Tier,
         labels::search,
-        model::{Moment, RuleSet},
+        model::{Moment, RuleSet, Sign},
         plan::KernelPlan,
         reach::{Lost, Shortfall, Within, within},
         uses::Slots,
@@ -126,6 +134,17 @@ fn labelled(plan: &mut KernelPlan, files: &Files) -> BTreeMap<(u32, u64), Vec<u8
     names
 }
 
+/// Containers that are agents.
+#[derive(Debug, Default)]
+struct Contained {
+    /// The clauses of all agents, as they are in force.
+    clauses: Vec<Vec<Vec<Sign>>>,
+    /// Cgroups that they name.
+    cgroups: BTreeSet<Vec<u8>>,
+    /// Cgroups whose processes have been adopted.
+    adopted: BTreeSet<Vec<u8>>,
+}
+
 /// A loaded kernel half, and who reads its records.
 pub(crate) struct Watcher {
     /// The kernel half.
@@ -144,6 +163,11 @@ pub(crate) struct Watcher {
     pub(crate) live: Live,
     /// What of them was said to be left out.
     pub(crate) said: LeftOut,
+    /// What container engines have said.
+    pub(crate) engines: Report,
+    /// Plans that could not be made for new containers.
+    pub(crate) refused_containers: u64,
+    contained: Contained,
     /// Where uses of grants are counted.
     slots: Slots,
     /// The plan in force.
@@ -168,6 +192,9 @@ impl Watcher {
             serial: 0,
             live: Live::default(),
             said: LeftOut::default(),
+            engines: Report::default(),
+            refused_containers: 0,
+            contained: Contained::default(),
             slots: Slots::default(),
             plan: None,
             whole: RuleSet::default(),
@@ -178,8 +205,8 @@ impl Watcher {
 
     /// Puts rules that were read in force.
     pub(crate) fn put_in_force(&mut self, read: Read) -> Result<(), WatchError> {
-        let Read { host, whole, now, within, mut follow } = read;
-        let no_room = self.install(&host, within, now, follow.files())?;
+        let Read { host, whole, now, mut follow } = read;
+        let no_room = self.install(&host, &whole, now, follow.files())?;
         follow.no_room(no_room);
         (self.host, self.whole) = (host, whole);
         self.live.take(follow);
@@ -187,16 +214,18 @@ impl Watcher {
         Ok(())
     }
 
-    /// Compiles rules for this host, gives them to the kernel half, and from then on reads records by them.
-    /// Returns how many files there was no room for.
+    /// Compiles rules for this host and its containers, gives them to the kernel half, and from then on reads
+    /// records by them. Returns how many files there was no room for.
     fn install(
         &mut self,
         host: &Host,
-        within: Within,
+        whole: &RuleSet,
         now: Moment,
         files: &Files,
     ) -> Result<usize, WatchError> {
-        let Within { mut rules, shortfalls, until } = within;
+        let (settled, cgroups) = self.settled(whole);
+        let clauses = clauses(&settled);
+        let Within { mut rules, shortfalls, until } = within(&settled, now);
         for slot in self.slots.assign(&mut rules, now) {
             self.kernel.plans.clear_uses(slot)?;
         }
@@ -236,6 +265,7 @@ impl Watcher {
             return Err(error.into());
         }
         (self.plan, self.serial, self.until) = (Some(plan), serial, until);
+        (self.contained.clauses, self.contained.cgroups) = (clauses, cgroups);
         if let Some(in_force) = self.pipeline.in_force() {
             self.slots.settle(&in_force.rules);
         }
@@ -253,28 +283,84 @@ impl Watcher {
         self.shortfalls = shortfalls;
     }
 
-    /// An exception has ended: the same rules are another plan now. The files that are known stay known.
-    pub(crate) fn renew(&mut self) {
+    /// An exception has ended, or a container is another one: the same rules are another plan now. The files that
+    /// are known stay known. `false` where the old plan stays.
+    pub(crate) fn renew(&mut self, why: &str) -> bool {
         match self.again_in_force() {
-            Ok(()) => eprintln!("an exception has ended  {}", self.summary()),
+            Ok(()) => eprintln!("{why}  {}", self.summary()),
             Err(error) => {
                 const AGAIN: Duration = Duration::from_secs(60);
                 self.until = Some(Moment::now() + AGAIN);
                 eprintln!("{error}");
-                eprintln!("an exception has ended and still holds: tried again in a minute");
+                eprintln!("{why}, and the plan is the old one: tried again in a minute");
+                return false;
             }
         }
+        true
+    }
+
+    /// The rules with cgroups in place of what engines were asked about, where any answers, and those cgroups.
+    fn settled(&self, whole: &RuleSet) -> (RuleSet, BTreeSet<Vec<u8>>) {
+        let mut settled = whole.clone();
+        let cgroups = match self.engines.containers() {
+            Some(containers) => contained::settle(&mut settled, containers),
+            None => BTreeSet::new(),
+        };
+        (settled, cgroups)
+    }
+
+    /// Container engines have said something: containers that are agents now are so from here on, with what runs
+    /// in them. Hooks must be attached.
+    fn engines_said(&mut self, report: Report) {
+        self.engines = report;
+        if clauses(&self.settled(&self.whole).0) != self.contained.clauses
+            && !self.renew("containers have changed")
+        {
+            self.refused_containers += 1;
+            return;
+        }
+        self.adopt_contained();
+    }
+
+    /// Adopts what runs in containers that are agents by the plan in force, each of them once.
+    fn adopt_contained(&mut self) {
+        let found: BTreeSet<Vec<u8>> = self
+            .engines
+            .containers()
+            .into_iter()
+            .flatten()
+            .filter_map(|c| c.found.clone())
+            .collect();
+        let Contained { cgroups, adopted, .. } = &mut self.contained;
+        adopted.retain(|cgroup| found.contains(cgroup) && cgroups.contains(cgroup));
+        let new: Vec<Vec<u8>> = found
+            .into_iter()
+            .filter(|found| cgroups.contains(found) && !adopted.contains(found))
+            .collect();
+        let Some(plan) = self.plan.as_ref().filter(|_| !new.is_empty()) else { return };
+        match adopt::adopt_in(&new, &self.kernel.tags, plan, &mut self.pipeline.agents) {
+            Ok(()) => adopted.extend(new),
+            Err(error) => log::error!("what runs in containers cannot be adopted: {error}"),
+        }
+    }
+
+    /// Engines have said something or, without a report, the rules have changed: it is acted upon, and whether
+    /// they are to be asked any more is decided.
+    pub(crate) fn heard(&mut self, engines: &mut Listener, report: Option<Report>) {
+        let begin = Instant::now();
+        let report = report.unwrap_or_else(|| engines.listen(contained::asks_engines(&self.whole)));
+        self.engines_said(report);
+        engines.dealt_with(begin.elapsed());
     }
 
     fn again_in_force(&mut self) -> Result<(), WatchError> {
         let now = Moment::now();
-        let within = within(&self.whole, now);
-        let search = search(&within.rules);
-        let host = self.host.clone();
+        let search = search(&within(&self.whole, now).rules);
+        let (host, whole) = (self.host.clone(), self.whole.clone());
         let Some(files) = self.live.by(&search) else {
-            return self.put_in_force(Read::of(host, self.whole.clone()));
+            return self.put_in_force(Read::of(host, whole));
         };
-        self.install(&host, within, now, &files)?;
+        self.install(&host, &whole, now, &files)?;
         self.live.turn_to(search, files);
         Ok(())
     }
@@ -351,6 +437,10 @@ impl Watcher {
             count(self.pipeline.agents.sessions(), "session"),
         )
     }
+}
+
+fn clauses(rules: &RuleSet) -> Vec<Vec<Vec<Sign>>> {
+    rules.agents.iter().map(|agent| agent.clauses.clone()).collect()
 }
 
 /// A number that nobody can guess.

@@ -12,6 +12,8 @@ mod agreement;
 mod arguments;
 /// What every claim has in common: the lock, the rules, the sentences.
 mod claims;
+/// Agents in containers.
+mod containers;
 /// Programs that may not be started.
 mod exec;
 /// What may go wrong around the daemon.

@@ -145,14 +145,6 @@ fn an_agent_is_recognised_by_the_file_behind_a_link_and_not_by_the_name_of_the_l
     ends("the tool", Tally::all_done(FEW), || Ok(read.command_of(&to_tool)))
 }
 
-/// The command, after its process has gone into the cgroup.
-fn inside(cgroup: &Path, command: &Command) -> Command {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(cgroup);
-    shell.arg(command.get_program()).args(command.get_args());
-    shell
-}
-
 #[test]
 fn an_agent_is_recognised_by_its_cgroup() -> anyhow::Result<()> {
     let _alone = alone();
@@ -163,7 +155,7 @@ fn an_agent_is_recognised_by_its_cgroup() -> anyhow::Result<()> {
     let scenario = Scenario::start_file(Ground::new()?, &seen_by(&signs))?;
     let read = Act::read(&scenario.ground.secret());
     let actor = scenario.ground.dropped();
-    let of = |cgroup: &ScratchCgroup| Ok(inside(cgroup.path(), &read.command_of(&actor)));
+    let of = |cgroup: &ScratchCgroup| Ok(cgroup.inside(&read.command_of(&actor)));
     ends("inside", Tally::all_killed(FEW), || of(&cgroup))?;
     ends("in another", Tally::all_done(FEW), || of(&other))?;
     ends("outside", Tally::all_done(FEW), || Ok(read.command_of(&actor)))

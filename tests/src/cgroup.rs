@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -23,6 +24,27 @@ impl ScratchCgroup {
         let path = mount_point()?.join(name);
         fs::create_dir(&path).with_context(|| format!("create {}", path.display()))?;
         Ok(Self { path })
+    }
+
+    /// Creates one of this name below it.
+    pub fn below(&self, name: &str) -> anyhow::Result<Self> {
+        let path = self.path.join(name);
+        fs::create_dir(&path).with_context(|| format!("create {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    /// Its name from the root of the hierarchy, as the kernel has it.
+    pub fn name(&self) -> anyhow::Result<String> {
+        Ok(format!("/{}", self.path.strip_prefix(mount_point()?)?.display()))
+    }
+
+    /// The command, after its process has gone into the cgroup.
+    #[must_use]
+    pub fn inside(&self, command: &Command) -> Command {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(&self.path);
+        shell.arg(command.get_program()).args(command.get_args());
+        shell
     }
 
     /// Where it is.

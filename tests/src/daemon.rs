@@ -32,10 +32,23 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it on the rules and waits until it says that its hooks are attached.
     pub fn start(rules: &Path, alerts: &Path, socket: &Path) -> anyhow::Result<Self> {
+        Self::start_with(rules, alerts, socket, &[])
+    }
+
+    /// The same, with the sockets of container engines.
+    pub fn start_with(
+        rules: &Path,
+        alerts: &Path,
+        socket: &Path,
+        engines: &[&Path],
+    ) -> anyhow::Result<Self> {
         let stderr = socket.with_extension("stderr");
         let mut command = Command::new(programs::driftwatch()?);
         command.arg("daemon").arg("--rules").arg(rules).arg("--alerts").arg(alerts);
         command.args(["--format", "json", "--socket"]).arg(socket);
+        for engine in engines {
+            command.arg("--engine").arg(engine);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
         let child = start_bound(&mut command)?;
         let mut daemon = Self { child, socket: socket.to_owned(), stderr };

@@ -1,6 +1,11 @@
 //! A scenario: a ground, rules for it, and the real daemon that enforces them.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::Context;
 
@@ -38,19 +43,30 @@ impl Scenario {
         rules: &str,
         alerts: PathBuf,
     ) -> anyhow::Result<Self> {
-        Self::start_on(ground, &rule_file(rules), alerts)
+        Self::start_on(ground, &rule_file(rules), alerts, &[])
     }
 
     /// Starts the daemon with this rule file, whatever its agents are.
     pub fn start_file(ground: Ground, text: &str) -> anyhow::Result<Self> {
-        let alerts = ground.path("alerts.jsonl");
-        Self::start_on(ground, text, alerts)
+        Self::start_beside(ground, text, &[])
     }
 
-    fn start_on(ground: Ground, text: &str, alerts: PathBuf) -> anyhow::Result<Self> {
+    /// The same, beside the container engines at these sockets.
+    pub fn start_beside(ground: Ground, text: &str, engines: &[&Path]) -> anyhow::Result<Self> {
+        let alerts = ground.path("alerts.jsonl");
+        Self::start_on(ground, text, alerts, engines)
+    }
+
+    fn start_on(
+        ground: Ground,
+        text: &str,
+        alerts: PathBuf,
+        engines: &[&Path],
+    ) -> anyhow::Result<Self> {
         let file = ground.path("rules.yaml");
         fs::write(&file, text)?;
-        let daemon = Daemon::start(&file, &alerts, &ground.path("control.sock"))?;
+        let socket = ground.path("control.sock");
+        let daemon = Daemon::start_with(&file, &alerts, &socket, engines)?;
         Ok(Self { daemon, ground })
     }
 

@@ -21,6 +21,14 @@ use crate::{
     launch,
 };
 
+/// For every command that asks container engines.
+#[derive(Debug, clap::Args)]
+pub(super) struct EngineSockets {
+    /// The socket of a container engine [default: those in /run]
+    #[arg(long = "engine", value_name = "SOCKET")]
+    pub(super) engines: Vec<PathBuf>,
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct DaemonArguments {
     /// Rule files, or directories whose *.yaml files are
@@ -35,6 +43,8 @@ pub(super) struct DaemonArguments {
     /// Where the control socket is
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     socket: PathBuf,
+    #[command(flatten)]
+    engines: EngineSockets,
     /// Log what the hooks do (slow)
     #[arg(long)]
     pub(super) debug: bool,
@@ -71,8 +81,9 @@ pub(super) fn daemon(arguments: DaemonArguments) -> ExitCode {
     };
     let on_terminal = is_terminal(&alerts);
     let format = arguments.format.unwrap_or(if on_terminal { Format::Text } else { Format::Json });
-    let DaemonArguments { rules, socket, debug, .. } = arguments;
-    match daemon::run(&Config { rules, alerts, format, socket, debug }) {
+    let DaemonArguments { rules, socket, engines: EngineSockets { engines }, debug, .. } =
+        arguments;
+    match daemon::run(&Config { rules, alerts, format, socket, engines, debug }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(DaemonError::Watch(error)) => unwatched(&error),
         Err(error) => fail(&error, PROBLEM),

@@ -2,7 +2,11 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
-use super::{PROBLEM, USAGE, daemon::unwatched, fail};
+use super::{
+    PROBLEM, USAGE,
+    daemon::{EngineSockets, unwatched},
+    fail,
+};
 use crate::{
     recorder::{self, Order, RecordError},
     rules::seconds,
@@ -22,6 +26,8 @@ pub(super) struct RecordArguments {
     /// How long at most, `90s` or `1h30m` [default: until a signal, or the end of the command]
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     lasts: Option<Duration>,
+    #[command(flatten)]
+    engines: EngineSockets,
     /// Start the command as this agent; without rules any name will do
     #[arg(long, value_name = "NAME", requires = "command")]
     agent: Option<String>,
@@ -37,14 +43,15 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn record(arguments: RecordArguments) -> ExitCode {
-    let RecordArguments { rules, out, force, lasts, agent, command } = arguments;
+    let RecordArguments { rules, out, force, lasts, engines, agent, command } = arguments;
+    let EngineSockets { engines } = engines;
     if rules.is_empty() && agent.is_none() {
         let todo = "nothing says whom to record: name rules with --rules, or a command, \
                     `driftwatch record --out FILE --agent NAME -- COMMAND`";
         return fail(&todo, USAGE);
     }
     let command = agent.map(|agent| (agent, command));
-    let order = Order { rules, out, force, lasts, command };
+    let order = Order { rules, out, force, lasts, engines, command };
     let recorded = match recorder::run(&order) {
         Ok(recorded) => recorded,
         Err(RecordError::Watch(error)) => return unwatched(&error),

@@ -2,13 +2,15 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::{Output, PROBLEM, RULES, fail, say};
+use super::{Output, PROBLEM, RULES, daemon::EngineSockets, fail, say};
 use crate::{
     daemon::{self, RulesError, compile_errors, count},
+    engine,
     host::{self, Host},
     rules::{
         self,
         compile::{Ground, compile},
+        contained,
         evaluate::Tier,
         examples,
         model::{Moment, RuleSet},
@@ -32,6 +34,8 @@ pub(super) struct CheckArguments {
     /// Say what becomes of each rule on this host: exit code 1 if any does less than it asks for
     #[arg(long)]
     on_this_host: bool,
+    #[command(flatten)]
+    engines: EngineSockets,
     /// How that looks
     #[arg(short, long, default_value = "text", requires = "on_this_host")]
     output: Output,
@@ -72,7 +76,7 @@ pub(super) fn check(arguments: &CheckArguments) -> ExitCode {
         return code;
     }
     if arguments.on_this_host {
-        return on_this_host(&rules, arguments.output);
+        return on_this_host(&rules, arguments);
     }
     say(&format!("ok: {}\n", counts(&rules)))
 }
@@ -88,15 +92,27 @@ fn compiled(rules: &RuleSet) -> Result<KernelPlan, ExitCode> {
         agent_numbers: &agent_numbers,
         watch: false,
     };
-    compile(&within(rules, Moment::now()).rules, &ground).map_err(|errors| {
+    // Whatever containers there are, an agent takes as much room.
+    let mut settled = rules.clone();
+    contained::settle(&mut settled, std::iter::empty());
+    compile(&within(&settled, Moment::now()).rules, &ground).map_err(|errors| {
         super::tell(&compile_errors(&errors));
         ExitCode::from(PROBLEM)
     })
 }
 
-fn on_this_host(rules: &RuleSet, output: Output) -> ExitCode {
-    let report = Report::new(rules, &Tier::REACT, Moment::now());
-    let said = match output {
+fn on_this_host(rules: &RuleSet, arguments: &CheckArguments) -> ExitCode {
+    let mut settled = rules.clone();
+    let mut engines = Vec::new();
+    if contained::asks_engines(rules) {
+        let report = engine::ask_once(&arguments.engines.engines);
+        if let Some(containers) = report.containers() {
+            contained::settle(&mut settled, containers);
+        }
+        engines = report.lines();
+    }
+    let report = Report { engines, ..Report::new(&settled, &Tier::REACT, Moment::now()) };
+    let said = match arguments.output {
         Output::Text => say(&report.to_string()),
         Output::Json => {
             let mut report = serde_json::to_value(&report).expect("plain data");

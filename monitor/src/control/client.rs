@@ -2,13 +2,12 @@
 
 use std::{io, path::PathBuf};
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::{Method, Request, StatusCode, body::Bytes, header};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::net::UnixStream;
 
 use super::Refused;
+use crate::exchange::{self, ExchangeError};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -90,10 +89,6 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let stream =
-            UnixStream::connect(&self.socket).await.map_err(|source| self.unreachable(source))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -101,16 +96,13 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(garbled)?;
-        let answer = async {
-            let answer = sender.send_request(request).await.map_err(garbled)?;
-            let status = answer.status();
-            let body = answer.into_body().collect().await.map_err(garbled)?;
-            Ok((status, body.to_bytes()))
+        let failed = |error| match error {
+            ExchangeError::Unreachable(source) => self.unreachable(source),
+            ExchangeError::Garbled(what) => ClientError::Garbled(what),
         };
-        tokio::select! {
-            answer = answer => answer,
-            ended = connection => Err(garbled(format!("the connection ended: {ended:?}"))),
-        }
+        let answer = exchange::ask(&self.socket, request).await.map_err(failed)?;
+        let status = answer.status;
+        Ok((status, answer.whole().await.map_err(failed)?))
     }
 
     fn unreachable(&self, source: io::Error) -> ClientError {

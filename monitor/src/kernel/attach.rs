@@ -115,7 +115,7 @@ fn refused(row: &Row, step: &'static str, source: ProgramError) -> KernelError {
 }
 
 /// Where the cgroup v2 hierarchy is mounted: by its type, for hybrid hosts have it elsewhere.
-fn cgroup_root() -> Result<PathBuf, KernelError> {
+pub(crate) fn cgroup_root() -> Result<PathBuf, KernelError> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(KernelError::MountInfo)?;
     find_cgroup_root(&table).ok_or(KernelError::NoCgroup)
 }

@@ -28,12 +28,14 @@ use self::{command::Started, progress::Progress, tape::Tape};
 use crate::{
     alert::HostFacts as _,
     control::{Refused, pidfd},
+    engine::Listener,
     host::Host,
     launch::LaunchError,
     reading::Read,
     recording::{Entry, Heading, SCHEMA, Text},
     rules::{
         self, SourceFile,
+        contained::asks_engines,
         model::{Mode, Moment, RuleSet},
     },
     stop::Stop,
@@ -51,6 +53,8 @@ pub struct Order {
     pub force: bool,
     /// How long at most.
     pub lasts: Option<Duration>,
+    /// Sockets of container engines; empty for the usual ones.
+    pub engines: Vec<PathBuf>,
     /// A command to start as an agent of this name.
     pub command: Option<(String, Vec<OsString>)>,
 }
@@ -133,6 +137,8 @@ async fn record(order: &Order) -> Result<Recorded, RecordError> {
     let host = Host::read();
     let rules = harmless(rules_of(order, &host)?);
     let mut watcher = Watcher::load(true, false)?;
+    let mut engines = Listener::new(&order.engines);
+    watcher.engines = engines.listen(asks_engines(&rules));
     watcher.put_in_force(Read::of(host, rules))?;
     let mut rings = watcher.kernel.rings().map_err(WatchError::from)?;
     let mut recorder = Recorder::start(watcher, order)?;
@@ -151,7 +157,8 @@ async fn record(order: &Order) -> Result<Recorded, RecordError> {
                 (recorder.code, recorder.command) = (Some(code), None);
                 break;
             }
-            () = ended(until) => recorder.watcher.renew(),
+            () = ended(until) => { recorder.watcher.renew("an exception has ended"); }
+            report = engines.news() => recorder.watcher.heard(&mut engines, Some(report)),
             _ = second.tick() => recorder.each_second(),
             told = recorder.watcher.live.told() => recorder.watcher.heed(told),
             ready = rings.ready(), if !more => ready?,

@@ -240,7 +240,7 @@ impl Context<'_> {
     }
 
     /// The cgroup that container engines make for an id: `docker-ID.scope`, `libpod-ID.scope`,
-    /// `cri-containerd-ID.scope`, `crio-ID.scope` under systemd, and `ID` alone under cgroupfs.
+    /// `cri-containerd-ID.scope`, `crio-ID.scope`, `nerdctl-ID.scope` under systemd, and `ID` alone under cgroupfs.
     fn container(&self, id: &At<String>) -> Result<Vec<super::glob::Glob>, Problem> {
         let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         let stem = id.is.strip_suffix('*').unwrap_or(&id.is);
@@ -249,7 +249,7 @@ impl Context<'_> {
             let problem = Problem::new(id.span, message, "12 to 64 of `0-9a-f`");
             return Err(problem.help("write its id, or the beginning of it and `*`"));
         }
-        let engines = "{docker-,libpod-,cri-containerd-,crio-}";
+        let engines = "{docker-,libpod-,cri-containerd-,crio-,nerdctl-}";
         let mut globs = self.subtree(id, &format!("{engines}{}.scope", id.is))?;
         globs.extend(self.subtree(id, &id.is)?);
         Ok(globs)

@@ -54,6 +54,8 @@ pub mod examples;
 pub mod sequence;
 
 // What the kernel is told.
+pub mod contained;
+
 pub mod reach;
 
 pub mod plan;

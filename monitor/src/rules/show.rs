@@ -56,6 +56,7 @@ pub(crate) fn sign(sign: &Sign) -> String {
         Sign::Container(Label::Image, glob) => format!("container image {glob}"),
         Sign::Container(Label::Name, glob) => format!("container name {glob}"),
         Sign::Container(Label::Key(key), glob) => format!("container label {key}={glob}"),
+        Sign::Inside(cgroups) => format!("one of {} cgroups of containers", cgroups.len()),
     }
 }
 

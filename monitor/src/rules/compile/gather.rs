@@ -162,7 +162,20 @@ impl<'a> Gathered<'a> {
                 self.flags |= header_flag::ENVIRONMENT;
                 self.lists.variable(name, value.as_ref(), by);
             }
-            Sign::Stranger(_) | Sign::Container(..) => self.unseen(by.place, Need::WeakSigns),
+            Sign::Inside(cgroups) => {
+                // Looked at even where there are none yet: they come, and exec is not where to save.
+                self.flags |= header_flag::CGROUPS;
+                for cgroup in cgroups {
+                    let spelt = self.literal(Space::Cgroup, cgroup.clone(), by.place);
+                    add(&mut spelt.exact, &by.bit.bits());
+                    add(&mut spelt.below, &by.bit.bits());
+                }
+            }
+            Sign::Container(..) => self.unseen(by.place, Need::Engines),
+            Sign::Stranger(_) => {
+                let help = "leave this out: nobody is recognised by it";
+                self.refusals.add(by.place, "a user that this host has not", help);
+            }
         }
     }
 

@@ -88,7 +88,7 @@ fn kernel_sign(sign: &str) -> Option<Sign> {
         "container" => (
             Holds::Map,
             "The container by one thing that is known of it. Its id the kernel knows while the program is \
-             started; the others are weak: the daemon asks for them a moment later.",
+             started; the others the daemon asks its engine for, and tells the kernel.",
             &["agents.any.cgroup"],
         ),
         "user" => (
@@ -143,11 +143,14 @@ fn of_container(container: &str, key: &str) -> Field {
             "The container's id, read from the path of the cgroup. The kernel knows it while the program is \
              started.",
         ),
-        "image" => (Holds::TextGlob, "The image that the container was made from. A weak sign."),
-        "name" => (Holds::TextGlob, "The name of the container. A weak sign."),
+        "image" => (
+            Holds::TextGlob,
+            "The image, as it was named when the container was made. As its engine says.",
+        ),
+        "name" => (Holds::TextGlob, "The name of the container. As its engine says."),
         _ => (
             Holds::Keyed(&Holds::TextGlob),
-            "One label of the container: its key and its value. A weak sign.",
+            "One label of the container: its key and its value. As its engine says.",
         ),
     };
     Field::new(path, holds, meaning).sample(samples::CONTAINERS).see(&["agents.any.cgroup"])

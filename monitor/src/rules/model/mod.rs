@@ -102,6 +102,8 @@ pub enum Sign {
     Env(String, Option<TextGlob>),
     /// What the container engine says of the container.
     Container(Label, TextGlob),
+    /// In one of these cgroups, or below it: what becomes of [`Sign::Container`] once the engines were asked.
+    Inside(Vec<Vec<u8>>),
 }
 
 impl Sign {
@@ -109,7 +111,10 @@ impl Sign {
     /// what somebody must be asked for first.
     #[must_use]
     pub const fn is_strong(&self) -> bool {
-        matches!(self, Self::Exe(_) | Self::Cgroup(_) | Self::User(_) | Self::Stranger(_))
+        matches!(
+            self,
+            Self::Exe(_) | Self::Cgroup(_) | Self::User(_) | Self::Stranger(_) | Self::Inside(_)
+        )
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Report {
     pub rules: Vec<Line>,
     /// Agents that are not recognised by all of their signs.
     pub agents: Vec<String>,
+    /// How it stands with each container engine, where the rules must ask one.
+    pub engines: Vec<String>,
     /// What the hooks do not see of the acts that the rules are about, whatever they say.
     pub unseen: Vec<String>,
 }
@@ -58,6 +60,7 @@ impl Report {
             tier: tier.name(),
             rules: lines.collect(),
             agents: agents.map(|short| format!("{}: {short}", short.place)).collect(),
+            engines: Vec::new(),
             unseen: unseen.map(|(act, what)| format!("{act}: {what}", act = act.name())).collect(),
         }
     }
@@ -126,7 +129,11 @@ impl fmt::Display for Report {
                 writeln!(f, "{:width$}  {:9}  {:5}  - {why}", "", "", "")?;
             }
         }
-        for (title, lines) in [("agents", &self.agents), ("not seen by any hook", &self.unseen)] {
+        for (title, lines) in [
+            ("agents", &self.agents),
+            ("container engines", &self.engines),
+            ("not seen by any hook", &self.unseen),
+        ] {
             if !lines.is_empty() {
                 writeln!(f, "\n{title}")?;
                 lines.iter().try_for_each(|line| writeln!(f, "  {line}"))?;

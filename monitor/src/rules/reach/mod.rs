@@ -10,7 +10,10 @@
 pub mod here;
 mod named;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use monitor_common::Act;
 
@@ -71,7 +74,7 @@ pub enum Need {
     /// What happened before.
     Sequences,
     /// What a container engine says of a container.
-    WeakSigns,
+    Engines,
 }
 
 impl fmt::Display for Need {
@@ -81,7 +84,7 @@ impl fmt::Display for Need {
             Self::UnixSockets => "no hook sees UNIX sockets",
             Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
-            Self::WeakSigns => "what an engine says of a container is not known to the hooks",
+            Self::Engines => "no container engine answers",
         })
     }
 }
@@ -112,13 +115,15 @@ impl fmt::Display for Shortfall {
 pub fn within(rules: &RuleSet, now: Moment) -> Within {
     let mut reach = Within { rules: rules.clone(), ..Within::default() };
     for agent in &mut reach.rules.agents {
-        let before = agent.clauses.len();
-        agent.clauses.retain(|clause| clause.iter().all(is_seen));
-        if agent.clauses.len() < before {
-            let all = agent.clauses.is_empty();
+        let mut needs = BTreeSet::new();
+        agent.clauses.retain(|clause| {
+            needs.extend(clause.iter().filter_map(need_of));
+            clause.iter().all(|sign| need_of(sign).is_none())
+        });
+        let all = agent.clauses.is_empty();
+        for need in needs {
             let (of, place) = (agent.name.clone(), agent.place.clone());
-            let lost = Lost::Signs { all };
-            reach.shortfalls.push(Shortfall { place, of, need: Need::WeakSigns, lost });
+            reach.shortfalls.push(Shortfall { place, of, need, lost: Lost::Signs { all } });
         }
         let nobody =
             |clause: &Vec<Sign>| clause.iter().any(|sign| matches!(sign, Sign::Stranger(_)));
@@ -147,9 +152,12 @@ pub fn within(rules: &RuleSet, now: Moment) -> Within {
     reach
 }
 
-/// Whether the hooks know a sign when a program starts.
-const fn is_seen(sign: &Sign) -> bool {
-    !matches!(sign, Sign::Container(..))
+/// What somebody would have to know of a sign that the kernel half does not know.
+const fn need_of(sign: &Sign) -> Option<Need> {
+    match sign {
+        Sign::Container(..) => Some(Need::Engines),
+        _ => None,
+    }
 }
 
 /// The rule without what the hooks do not see, or what they would have to see.

@@ -116,6 +116,7 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     let (requests, mut asked) = mpsc::channel(64);
     tokio::spawn(server::serve(listener, requests));
     let mut hook_log = daemon.hook_log()?;
+    daemon.watcher.say_what_has_no_label();
     eprintln!("ready     {}", daemon.watcher.summary());
 
     loop {
@@ -128,7 +129,10 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
             () = ended(daemon.watcher.until) => daemon.watcher.renew(),
             Some(request) = asked.recv() => daemon.answer(request),
             () = hook_log.flush() => {}
-            told = daemon.watcher.live.told() => daemon.watcher.heed(told),
+            told = daemon.watcher.live.told() => {
+                daemon.watcher.heed(told);
+                daemon.watcher.say_what_has_no_label();
+            }
             ready = rings.ready(), if !more => ready?,
             () = tokio::task::yield_now(), if more => {}
         }
@@ -150,7 +154,10 @@ impl Daemon {
     /// The rules were read again. A set with one error changes nothing.
     fn reload(&mut self, read: Result<Read, WatchError>) {
         match read.and_then(|read| self.watcher.put_in_force(read)) {
-            Ok(()) => eprintln!("reloaded  {}", self.watcher.summary()),
+            Ok(()) => {
+                self.watcher.say_what_has_no_label();
+                eprintln!("reloaded  {}", self.watcher.summary());
+            }
             Err(error) => {
                 self.refused_reloads += 1;
                 eprintln!("{error}");

@@ -122,6 +122,7 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
     let (requests, mut asked) = mpsc::channel(64);
     tokio::spawn(server::serve(listener, requests));
     let mut hook_log = daemon.hook_log()?;
+    daemon.watcher.say_what_has_no_label();
     eprintln!("ready     {}", daemon.watcher.summary());
 
     loop {
@@ -137,7 +138,10 @@ async fn watch(config: &Config) -> Result<(), DaemonError> {
             report = engines.news() => daemon.watcher.heard(&mut engines, Some(report)),
             Some(request) = asked.recv() => daemon.answer(request),
             () = hook_log.flush() => {}
-            told = daemon.watcher.live.told() => daemon.watcher.heed(told),
+            told = daemon.watcher.live.told() => {
+                daemon.watcher.heed(told);
+                daemon.watcher.say_what_has_no_label();
+            }
             ready = rings.ready(), if !more => ready?,
             () = tokio::task::yield_now(), if more => {}
         }
@@ -162,7 +166,10 @@ impl Daemon {
             self.watcher.engines = engines.listen(true);
         }
         match read.and_then(|read| self.watcher.put_in_force(read)) {
-            Ok(()) => eprintln!("reloaded  {}", self.watcher.summary()),
+            Ok(()) => {
+                self.watcher.say_what_has_no_label();
+                eprintln!("reloaded  {}", self.watcher.summary());
+            }
             Err(error) => {
                 self.refused_reloads += 1;
                 eprintln!("{error}");

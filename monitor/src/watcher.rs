@@ -210,7 +210,6 @@ impl Watcher {
         follow.no_room(no_room);
         (self.host, self.whole) = (host, whole);
         self.live.take(follow);
-        self.say_what_has_no_label();
         Ok(())
     }
 

@@ -105,7 +105,8 @@ fn of_8000_opens_at_once_exactly_1000_are_uses() -> anyhow::Result<()> {
             (0..4).map(|_| scenario.start_agent(&opens)).collect::<Result<_, _>>()?;
         fs::write(&go, "")?;
         for actor in running {
-            ensure!(actor.wait()?.outcome() == Outcome::Done, "an actor");
+            let ended = actor.wait()?;
+            ensure!(ended.outcome() == Outcome::Done, "{ended:?}");
         }
         fs::remove_file(&go)?;
         // A record for each that hit the rule, counted by the kernel half whether or not anybody reads it.

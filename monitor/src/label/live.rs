@@ -178,7 +178,6 @@ impl Watcher {
         }
         turn.gone.iter().for_each(|key| self.unlabel(key));
         turn.labelled.iter().for_each(|key| self.label(key));
-        self.say_what_has_no_label();
     }
 
     fn label(&mut self, key: &LabelKey) {

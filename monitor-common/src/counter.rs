@@ -75,13 +75,16 @@ pub enum Miss {
     /// An `io_uring` open could not be remembered until the next submission: what is submitted behind it
     /// may be done before it is judged.
     PendingNotKept = 12,
+    /// What a process made executable could not be looked up, for another of its threads was changing its memory
+    /// all the while, or it was in too many pieces: it was let through.
+    MappingUnreadable = 13,
     /// A record did not fit its scratch buffer and was sent without its bytes.
     RecordCut = 11,
 }
 
 impl Miss {
     /// Every miss, by number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TagNotInherited,
         Self::TagNotSet,
         Self::LimitsFull,
@@ -95,6 +98,7 @@ impl Miss {
         Self::DirectDescriptor,
         Self::RecordCut,
         Self::PendingNotKept,
+        Self::MappingUnreadable,
     ];
 
     /// The place in the counter array: after [`Counter::ALL`].
@@ -121,6 +125,7 @@ impl Miss {
             Self::DirectDescriptor => "direct_descriptor",
             Self::RecordCut => "record_cut",
             Self::PendingNotKept => "pending_not_kept",
+            Self::MappingUnreadable => "mapping_unreadable",
         }
     }
 }

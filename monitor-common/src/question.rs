@@ -21,7 +21,7 @@ pub struct Question {
     pub bank: u32,
     /// An [`crate::Act`].
     pub act: u32,
-    /// [`UNKNOWN`], [`PATH`] or [`PEER`].
+    /// [`UNKNOWN`], [`PATH`], [`PEER`] or [`PRIVILEGE`].
     pub object: u32,
     /// Of a peer: `IPPROTO_*`.
     pub protocol: u32,
@@ -33,6 +33,10 @@ pub struct Question {
     pub port: u32,
     /// Of a program start: the [`crate::process::exec_flag::TRAITS`] of the program.
     pub traits: u32,
+    /// Of a program: 1 where its code is mapped and it is not started.
+    pub loaded: u32,
+    /// Of a right: a [`crate::privilege::Privilege`].
+    pub privilege: u32,
     /// The path.
     pub path: [u8; ROOM],
     /// The path of the executable that acts.
@@ -45,6 +49,8 @@ pub const UNKNOWN: u32 = 0;
 pub const PATH: u32 = 1;
 /// [`Question::object`]: a peer.
 pub const PEER: u32 = 2;
+/// [`Question::object`]: a right.
+pub const PRIVILEGE: u32 = 3;
 
 /// What the program that answers returns: the answer is in its map.
 pub const ANSWERED: u32 = 0;

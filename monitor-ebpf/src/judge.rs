@@ -11,16 +11,16 @@ use monitor_common::{
     Act,
     counter::Miss,
     plan::{Bits, Mask, Space},
-    question::{ANSWERED, PATH, PEER, Question, UNANSWERED},
+    question::{ANSWERED, PATH, PEER, PRIVILEGE, Question, UNANSWERED},
     record::Decision,
     tag::Tag,
 };
 
 use crate::{
     classify::{self, Plan},
-    maps,
+    load, maps,
     miss::Missed,
-    net,
+    net, privilege,
     scratch::{self, PATH_BUFFER, PathBuffer, Scratch},
     verdict::{self, Exe},
 };
@@ -42,7 +42,10 @@ fn answer() -> Missed<()> {
     let plan = classify::plan_in(question.bank)?;
     let tag = Tag { agents: question.agents, ..Tag::default() };
     let act = Act::try_from(question.act).map_err(|_| Miss::ObjectUnreadable)?;
-    let holding = verdict::holding(&plan, &tag, act);
+    let mut holding = verdict::holding(&plan, &tag, act);
+    if question.loaded != 0 {
+        load::without_only(&plan, &mut holding);
+    }
     let scratch = scratch::claim()?;
     let decision = decide(&plan, &holding, scratch, question);
     scratch::release(scratch);
@@ -78,6 +81,11 @@ fn decide(
             let Question { address, port, protocol, .. } = question;
             let peer = net::Peer { address: *address, port: *port as u16, protocol: *protocol };
             net::judge(plan, holding, scratch, &peer, exe)
+        }
+        PRIVILEGE => {
+            // SAFETY: a claimed slot.
+            unsafe { (*scratch).privilege = question.privilege };
+            privilege::judge(plan, holding, scratch, exe)
         }
         _ => verdict::of_unknown(plan, holding),
     })

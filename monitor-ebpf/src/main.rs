@@ -1,6 +1,7 @@
 //! Driftwatch's kernel half. Read it in this order:
 //!
-//! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`file`], [`uring`], [`net`];
+//! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`syscall`] and behind it [`file`], [`load`], [`privilege`],
+//!    [`uring`], [`net`];
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
 //!    about this program, [`classify`] which lists is it in, [`verdict`] what is to be done;
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
@@ -15,8 +16,12 @@
 
 mod lifecycle;
 
+mod syscall;
+
 mod file;
+mod load;
 mod net;
+mod privilege;
 mod uring;
 
 mod judge;

@@ -60,6 +60,8 @@ pub(crate) struct Scratch {
     /// What is special about a new program, as in its record. Here and not in a variable: what the verifier
     /// knows of a variable, it follows.
     pub(crate) traits: u32,
+    /// The right that is used, as in its record; here for the same reason.
+    pub(crate) privilege: u32,
     /// The path of the object.
     pub(crate) path: PathBuffer,
     /// The path of the executable, where an exception asks for it.

@@ -16,7 +16,7 @@ use crate::{
     rules::{
         evaluate::{Attempt, Tier, evaluate, explain_match},
         glob::Homes,
-        model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet, Traits},
+        model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet},
     },
 };
 
@@ -150,7 +150,7 @@ impl Pipeline {
     }
 
     fn count_in(&mut self, event: &Event) {
-        let is_lifecycle = !matches!(event.what, What::File(_) | What::Net(_));
+        let is_lifecycle = !matches!(event.what, What::File(_) | What::Net(_) | What::Privilege(_));
         let (highest, came) = self.sequences.entry((is_lifecycle, event.cpu)).or_default();
         *highest = event.sequence.max(*highest);
         *came += 1;
@@ -205,11 +205,8 @@ impl Pipeline {
         let (act, _) = event.act()?;
         let process = self.agents.processes.get(event.process);
         let exe = process.and_then(|process| process.image.exe.as_deref());
-        let traits = match &event.what {
-            What::Exec(exec) => exec.traits,
-            _ => Traits::NONE,
-        };
-        Some(Attempt { exe, traits, ..Attempt::new(agents, act, object, in_force.now) })
+        let (how, traits) = (event.how(), event.traits());
+        Some(Attempt { exe, how, traits, ..Attempt::new(agents, act, object, in_force.now) })
     }
 }
 
@@ -282,6 +279,8 @@ pub fn object(event: &Event) -> Object {
         What::Net(net) => {
             Object::Peer { address: net.address, port: net.port, protocol: net.protocol }
         }
+        What::Privilege(used) if used.decision.unknown => Object::Unknown,
+        What::Privilege(used) => Object::Privilege(used.privilege),
         What::Fork { .. } | What::Exit { .. } => Object::Unknown,
     }
 }

@@ -9,7 +9,10 @@ use driftwatch_tests::{
 use monitor::{
     kernel::judge::{Question, Subject},
     rehearsal::NotInForce,
-    rules::{model::Traits, plan::KernelPlan},
+    rules::{
+        model::{How, Traits},
+        plan::KernelPlan,
+    },
 };
 use monitor_common::{Act, Verdict};
 
@@ -45,7 +48,15 @@ tests:
 fn ask(half: &mut Half, subject: Subject<'_>) -> anyhow::Result<(Option<u32>, Verdict)> {
     let bank = half.kernel.plans.active()?;
     let act = if matches!(subject, Subject::Peer { .. }) { Act::Connect } else { Act::Read };
-    let question = Question { bank, agents: &[1], act, subject, exe: None, traits: Traits::NONE };
+    let question = Question {
+        bank,
+        agents: &[1],
+        act,
+        subject,
+        exe: None,
+        how: How::Usual,
+        traits: Traits::NONE,
+    };
     let decision = half.kernel.judge()?.ask(&question)?;
     Ok((decision.rule, decision.done))
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     event::Decision,
-    rules::model::{Object, Trait, Traits},
+    rules::model::{How, Object, Privilege, Trait, Traits},
 };
 
 /// An act that nobody does.
@@ -37,7 +37,9 @@ pub struct Question<'a> {
     pub subject: Subject<'a>,
     /// The executable of the process that acts, where it is known.
     pub exe: Option<&'a [u8]>,
-    /// Of a program start: what is special about the program.
+    /// In what way it is done.
+    pub how: How,
+    /// Of a program: what is special about it.
     pub traits: Traits,
 }
 
@@ -55,6 +57,8 @@ pub enum Subject<'a> {
         /// `IPPROTO_*`.
         protocol: u16,
     },
+    /// A right.
+    Privilege(Privilege),
     /// Something that could not be known.
     Unknown,
 }
@@ -69,7 +73,8 @@ impl<'a> Subject<'a> {
                 Some(Self::Peer { address, port, protocol })
             }
             Object::Unknown => Some(Self::Unknown),
-            Object::Host { .. } | Object::Socket(_) | Object::Privilege(_) => None,
+            Object::Privilege(privilege) => Some(Self::Privilege(*privilege)),
+            Object::Host { .. } | Object::Socket(_) => None,
         }
     }
 }
@@ -118,12 +123,17 @@ impl<'a> Judge<'a> {
             .ok_or(KernelError::Unasked("a task has fewer agents"))?
             .copy_from_slice(question.agents);
         draft.traits = flags(question.traits);
+        draft.loaded = u32::from(question.how == How::Load);
         draft.exe_len = question.exe.map_or(Ok(0), |exe| at_end(&mut draft.exe, exe))?;
         match question.subject {
             Subject::Unknown => draft.object = question::UNKNOWN,
             Subject::Path(path) => {
                 draft.object = question::PATH;
                 draft.path_len = at_end(&mut draft.path, path)?;
+            }
+            Subject::Privilege(privilege) => {
+                draft.object = question::PRIVILEGE;
+                draft.privilege = privilege as u32;
             }
             Subject::Peer { address, port, protocol } => {
                 draft.object = question::PEER;

@@ -269,7 +269,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         5 => path().prop_map(|path| Deed::Read { path }),
         3 => path().prop_map(|path| Deed::Write { path }),
-        1 => path().prop_map(|path| Deed::Exec { path, argv: Vec::new(), cwd: None, root: false, is: Vec::new() }),
+        1 => path().prop_map(|path| Deed::Exec { path, argv: Vec::new(), cwd: None, root: false, is: Vec::new(), load: false }),
         1 => connect,
     ]
 }

@@ -17,7 +17,7 @@ use monitor_common::{
 
 use super::{
     compile::{END, covers, key},
-    model::{Object, Traits},
+    model::{How, Object, Traits},
     plan::{KernelPlan, add, numbers},
 };
 
@@ -82,8 +82,8 @@ impl KernelPlan {
     }
 
     /// The rule that decides what becomes of an act, as its number in the plan. `exe` is the
-    /// executable of the process that acts, none where it is not known; `traits` are those of a program that
-    /// is started.
+    /// executable of the process that acts, none where it is not known; `how` and `traits` are those of a
+    /// program that is started or loaded.
     #[must_use]
     pub fn verdict(
         &self,
@@ -91,16 +91,20 @@ impl KernelPlan {
         act: Act,
         object: &Object,
         exe: Option<&[u8]>,
-        traits: Traits,
+        (how, traits): (How, Traits),
     ) -> Option<usize> {
-        let holding = self.holding(agents, act);
+        let mut holding = self.holding(agents, act);
+        if how == How::Load {
+            holding.iter_mut().zip(self.header.only).for_each(|(word, only)| *word &= !only);
+        }
         let mut bits = match object {
             Object::Path(path) => self.classify_path(path),
             Object::Peer { address, port, protocol } => {
                 self.classify_peer(*address, *port, *protocol)
             }
+            Object::Privilege(one) => self.classes[self.header.privileges[*one as usize] as usize],
             // No hook sees these.
-            Object::Host { .. } | Object::Socket(_) | Object::Privilege(_) => Bits::default(),
+            Object::Host { .. } | Object::Socket(_) => Bits::default(),
             Object::Unknown => return numbers(&holding).next(),
         };
         traits.iter().for_each(|one| self.add(self.header.traits[one as usize], &mut bits));

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, net::Ipv6Addr};
 
-use monitor::rules::model::{Object, Trait, Traits};
+use monitor::rules::model::{How, Object, Privilege, Trait, Traits};
 use monitor_common::Act;
 
 /// Components of paths. Rules name some of them.
@@ -99,6 +99,9 @@ const NAME_MAX: usize = 255;
 /// The longest a path can be.
 const PATH_MAX: usize = 4095;
 
+/// What is done; reads more often than the rest.
+const ACTS: [Act; 6] = [Act::Exec, Act::Read, Act::Read, Act::Write, Act::Connect, Act::Privilege];
+
 /// How many agents the rules know.
 pub(super) const AGENTS: usize = 5;
 
@@ -168,6 +171,7 @@ pub(super) struct Attempt {
     pub(super) act: Act,
     pub(super) object: Object,
     pub(super) exe: Option<Vec<u8>>,
+    pub(super) how: How,
     pub(super) traits: Traits,
 }
 
@@ -178,7 +182,7 @@ impl Draw {
     }
 
     fn rule(&mut self) -> Rule {
-        let act = self.one(&[Act::Exec, Act::Read, Act::Read, Act::Write, Act::Connect]);
+        let act = self.one(&ACTS);
         let agents = (0..self.within(1, 3)).map(|_| self.below(AGENTS)).collect::<Vec<_>>();
         Rule {
             agents,
@@ -203,6 +207,7 @@ impl Draw {
     fn items(&mut self, act: Act, most: usize) -> Vec<String> {
         let item = |draw: &mut Self| match act {
             Act::Connect => draw.one(NETWORKS).to_owned() + draw.one(SUFFIXES),
+            Act::Privilege => draw.one(&Privilege::WORDS).0.to_owned(),
             Act::Exec if draw.once_in(5) => draw.one(&Trait::WORDS).0.to_owned(),
             _ => draw.glob(),
         };
@@ -223,7 +228,7 @@ impl Draw {
 
     /// An act, most often one that some rule is about.
     pub(super) fn attempt(&mut self, rules: &[Rule]) -> Attempt {
-        let any = self.one(&[Act::Exec, Act::Read, Act::Write, Act::Connect]);
+        let any = self.one(&ACTS);
         let about = &rules[self.below(rules.len())];
         let act = if self.once_in(4) { any } else { about.act };
         let mut agents = if self.once_in(4) { Vec::new() } else { about.agents[..1].to_vec() };
@@ -237,13 +242,15 @@ impl Draw {
         let object = match act {
             _ if self.once_in(25) => Object::Unknown,
             Act::Connect => self.peer(),
+            Act::Privilege => Object::Privilege(self.one(&Privilege::WORDS).1),
             _ => Object::Path(self.path()),
         };
         let exe = (!self.once_in(6)).then(|| self.path());
         let special = if act == Act::Exec { self.below(3) } else { 0 };
         let traits = (0..special).map(|_| self.one(&Trait::WORDS).1);
         let traits = traits.fold(Traits::NONE, Traits::with);
-        Attempt { agents, act, object, exe, traits }
+        let how = if act == Act::Exec && self.once_in(2) { How::Load } else { How::Usual };
+        Attempt { agents, act, object, exe, how, traits }
     }
 
     fn peer(&mut self) -> Object {
@@ -347,7 +354,11 @@ fn write_rule(text: &mut String, number: usize, rule: &Rule) {
     if !rule.exceptions.is_empty() {
         *text += "      except:\n";
     }
-    let what = if *act == Act::Connect { "to" } else { "path" };
+    let what = match act {
+        Act::Connect => "to",
+        Act::Privilege => "privilege",
+        _ => "path",
+    };
     for Exception { items, exe } in &rule.exceptions {
         let _never_fails = writeln!(text, "        - {what}: {}", list(items));
         if !exe.is_empty() {

@@ -37,7 +37,7 @@ pub(super) use self::{nfa::END, ranges::covers};
 use super::{
     evaluate::{Tier, settle},
     glob::Homes,
-    model::{Place, RuleIndex, RuleSet, Trait},
+    model::{Place, Privilege, RuleIndex, RuleSet, Trait},
     plan::{KernelPlan, LiteralHash},
 };
 
@@ -83,6 +83,7 @@ fn tables(
     let ranges = ranges::ranges(gathered, &mut classes, &mut refusals);
     let users = users(gathered, &mut classes, &mut refusals);
     let traits = traits(gathered, &mut classes, &mut refusals);
+    let privileges = privileges(gathered, &mut classes, &mut refusals);
     let built =
         gathered.globs.each_ref().map(|globs| automaton(globs, &mut classes, &mut refusals));
     let sizes =
@@ -93,7 +94,14 @@ fn tables(
     let rule = |index| Rule { done: settle(of(index), ground.tier) as u8, ..Rule::default() };
     refusals.or(KernelPlan {
         secret: ground.secret,
-        header: Header { serial: ground.serial, traits, flags, shifts, ..numbered.header },
+        header: Header {
+            serial: ground.serial,
+            traits,
+            privileges,
+            flags,
+            shifts,
+            ..numbered.header
+        },
         literals,
         automata: built.map(|built| built.map(|built| built.automaton)),
         sizes,
@@ -124,6 +132,18 @@ fn users(
 /// The class of each trait.
 fn traits(gathered: &Gathered<'_>, classes: &mut Classes, refusals: &mut Refusals) -> [u32; 4] {
     Trait::WORDS.map(|(_, one)| match gathered.traits.get(&one) {
+        Some((bits, place)) => classes.number(bits).unwrap_or_else(|| full(place, refusals)),
+        None => 0,
+    })
+}
+
+/// The class of each right.
+fn privileges(
+    gathered: &Gathered<'_>,
+    classes: &mut Classes,
+    refusals: &mut Refusals,
+) -> [u32; Privilege::COUNT] {
+    Privilege::WORDS.map(|(_, one)| match gathered.privileges.get(&one) {
         Some((bits, place)) => classes.number(bits).unwrap_or_else(|| full(place, refusals)),
         None => 0,
     })

@@ -61,8 +61,6 @@ pub enum Need {
     UnixSockets,
     /// The arguments of a program.
     Arguments,
-    /// The use of rights.
-    Privileges,
     /// What happened before.
     Sequences,
     /// What a process says of itself, or a container engine of a container.
@@ -75,7 +73,6 @@ impl fmt::Display for Need {
             Self::HostNames => "host names are not known to the hooks",
             Self::UnixSockets => "no hook sees UNIX sockets",
             Self::Arguments => "the hooks do not compare arguments",
-            Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
             Self::WeakSigns => {
                 "script, args, env and what an engine says of a container are not known to the hooks"
@@ -173,9 +170,9 @@ const fn harms(need: Need) -> bool {
 }
 
 /// Keeps what the hooks see.
-fn retain(objects: &mut Objects, mut lost: impl FnMut(Need, &str)) {
+fn retain(objects: &mut Objects, lost: impl FnMut(Need, &str)) {
     match objects {
-        Objects::Paths(_) => {}
+        Objects::Paths(_) | Objects::Privileges(_) => {}
         Objects::Programs(items) => keep(items, lost, |program| match program {
             Program::File(_) | Program::Is(_) => None,
             Program::With(..) => Some(Need::Arguments),
@@ -185,9 +182,6 @@ fn retain(objects: &mut Objects, mut lost: impl FnMut(Need, &str)) {
             To::Host(_) => Some(Need::HostNames),
             To::Socket(_) | To::Abstract(_) => Some(Need::UnixSockets),
         }),
-        Objects::Privileges(items) => {
-            items.drain(..).for_each(|item| lost(Need::Privileges, &item.text));
-        }
     }
 }
 
@@ -224,12 +218,12 @@ fn by_grants(rule: Rule) -> Vec<Rule> {
 #[must_use]
 pub const fn blind_to(act: Act) -> Option<&'static str> {
     match act {
-        Act::Exec => Some("code that is mapped executable without being started"),
+        Act::Exec => Some("code in memory that belongs to no file"),
         Act::Write => Some("rename, link, unlink, truncate and chmod"),
         Act::Connect => Some("UNIX, raw, packet, SCTP and vsock sockets"),
         Act::Read => None,
         Act::Listen => Some("UNIX sockets, and TCP that listens without an address of its own"),
-        Act::Privilege => Some("all of it"),
+        Act::Privilege => Some("chroot, and the rights that a program gets by being started"),
     }
 }
 

@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use driftwatch_tests::half::{self, Half};
 use monitor::{
     kernel::judge::{Question, Subject},
-    rules::model::Traits,
+    rules::model::{How, Traits},
 };
 use monitor_common::Act;
 
@@ -140,8 +140,15 @@ impl Size {
     /// Nanoseconds of one question.
     fn measure(&mut self, act: Act, subject: Subject<'_>) -> anyhow::Result<f64> {
         let bank = self.half.kernel.plans.active()?;
-        let question =
-            Question { bank, agents: &[1], act, subject, exe: None, traits: Traits::NONE };
+        let question = Question {
+            bank,
+            agents: &[1],
+            act,
+            subject,
+            exe: None,
+            how: How::Usual,
+            traits: Traits::NONE,
+        };
         let mut judge = self.half.kernel.judge()?;
         ensure!(judge.ask(&question)?.rule.is_none(), "{subject:?} is in a list");
         let before = spent(self.program)?;

@@ -13,8 +13,8 @@ use crate::rules::{
     evaluate::{Attempt, Tier, evaluate},
     glob::Homes,
     model::{
-        Exception, Item, Mode, Moment, Object, Objects, Program, Rule, RuleSet, Sense, Severity,
-        Sign, Trait, Traits,
+        Exception, How, Item, Mode, Moment, Object, Objects, Privilege, Program, Rule, RuleSet,
+        Sense, Severity, Sign, Trait, Traits,
     },
     plan::{KernelPlan, numbers},
 };
@@ -103,9 +103,19 @@ fn programs((paths, traits): (Objects, Vec<Trait>)) -> Objects {
     Objects::Programs(files.chain(traits).collect())
 }
 
+fn a_right() -> impl Strategy<Value = Privilege> {
+    select(Privilege::WORDS.map(|(_, one)| one).to_vec())
+}
+
+fn rights(rights: Vec<Privilege>) -> Objects {
+    let item = |is: Privilege| Item { is, text: is.to_string(), list: None, place: place(1) };
+    Objects::Privileges(rights.into_iter().map(item).collect())
+}
+
 fn objects(act: Act, items: std::ops::Range<usize>) -> BoxedStrategy<Objects> {
     match act {
         Act::Connect => destination_objects(items).boxed(),
+        Act::Privilege => vec(a_right(), items).prop_map(rights).boxed(),
         Act::Exec => (path_objects(items), vec(a_trait(), 0..2)).prop_map(programs).boxed(),
         _ => path_objects(items).boxed(),
     }
@@ -118,33 +128,42 @@ fn an_exception(act: Act) -> impl Strategy<Value = Exception> {
 }
 
 fn a_rule() -> impl Strategy<Value = Rule> {
-    select(&[Act::Exec, Act::Read, Act::Read, Act::Connect][..]).prop_flat_map(|act| {
-        (
+    select(&[Act::Exec, Act::Read, Act::Read, Act::Connect, Act::Privilege][..]).prop_flat_map(
+        |act| {
             (
-                select(&[Sense::Only, Sense::Never, Sense::Never][..]),
-                objects(act, 0..6),
-                vec(an_exception(act), 0..3),
-            ),
-            select(vec![vec![0], vec![1], vec![0, 1]]),
-            select(&[Verdict::Alert, Verdict::Deny, Verdict::Kill][..]),
-            select(&[Verdict::Alert, Verdict::Kill][..]),
-            select(&[Mode::Monitor, Mode::Enforce][..]),
-            select(&[Severity::Info, Severity::Medium, Severity::Critical][..]),
-        )
-            .prop_map(
-                move |((sense, objects, exceptions), agents, action, fallback, mode, severity)| {
-                    Rule {
+                (
+                    select(&[Sense::Only, Sense::Never, Sense::Never][..]),
+                    objects(act, 0..6),
+                    vec(an_exception(act), 0..3),
+                ),
+                select(vec![vec![0], vec![1], vec![0, 1]]),
+                select(&[Verdict::Alert, Verdict::Deny, Verdict::Kill][..]),
+                select(&[Verdict::Alert, Verdict::Kill][..]),
+                select(&[Mode::Monitor, Mode::Enforce][..]),
+                select(&[Severity::Info, Severity::Medium, Severity::Critical][..]),
+            )
+                .prop_map(
+                    move |(
+                        (sense, objects, exceptions),
                         agents,
-                        exceptions,
                         action,
                         fallback,
                         mode,
                         severity,
-                        ..rule("rule", act, sense, objects)
-                    }
-                },
-            )
-    })
+                    )| {
+                        Rule {
+                            agents,
+                            exceptions,
+                            action,
+                            fallback,
+                            mode,
+                            severity,
+                            ..rule("rule", act, sense, objects)
+                        }
+                    },
+                )
+        },
+    )
 }
 
 fn rule_set() -> impl Strategy<Value = RuleSet> {
@@ -186,6 +205,7 @@ struct Try {
     act: Act,
     object: Object,
     exe: Option<Vec<u8>>,
+    how: How,
     traits: Traits,
 }
 
@@ -193,24 +213,28 @@ fn a_try() -> impl Strategy<Value = Try> {
     let object = Union::new_weighted(vec![
         (12, (select(&SEEN[..]), path().prop_map(Object::Path).boxed())),
         (6, (select(&[Act::Connect][..]), peer().boxed())),
+        (3, (select(&[Act::Privilege][..]), a_right().prop_map(Object::Privilege).boxed())),
         (1, (select(&SEEN[..]), Just(Object::Unknown).boxed())),
     ]);
     let traits =
         vec(a_trait(), 0..3).prop_map(|traits| traits.into_iter().fold(Traits::NONE, Traits::with));
     let agents = select(vec![vec![0], vec![1], vec![1, 0], vec![]]);
-    (object, agents, option::weighted(0.8, path()), traits).prop_map(
-        |((act, object), agents, exe, traits)| {
-            let traits = if act == Act::Exec { traits } else { Traits::NONE };
-            Try { agents, act, object, exe, traits }
+    let how = select(&[How::Usual, How::Load][..]);
+    (object, agents, option::weighted(0.8, path()), how, traits).prop_map(
+        |((act, object), agents, exe, how, traits)| {
+            let is_exec = act == Act::Exec;
+            let (how, traits) = if is_exec { (how, traits) } else { Default::default() };
+            Try { agents, act, object, exe, how, traits }
         },
     )
 }
 
 /// The winner, by evaluating every rule.
 fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) {
-    let Try { agents, act, object, exe, traits } = a_try;
+    let Try { agents, act, object, exe, how, traits } = a_try;
     let attempt = Attempt {
         exe: exe.as_deref(),
+        how: *how,
         traits: *traits,
         ..Attempt::new(agents, *act, object, Moment::UNIX_EPOCH)
     };
@@ -222,8 +246,8 @@ fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) 
 fn planned(plan: &KernelPlan, a_try: &Try) -> (Option<usize>, Verdict) {
     let agents =
         a_try.agents.iter().map(|&agent| u32::try_from(agent + 1).unwrap()).collect::<Vec<_>>();
-    let Try { act, object, exe, traits, .. } = a_try;
-    let winner = plan.verdict(&agents, *act, object, exe.as_deref(), *traits);
+    let Try { act, object, exe, how, traits, .. } = a_try;
+    let winner = plan.verdict(&agents, *act, object, exe.as_deref(), (*how, *traits));
     let done = winner.map_or(Verdict::Allow, |rule| plan.rules[rule].done.try_into().unwrap());
     (winner.map(|rule| plan.order[rule]), done)
 }
@@ -388,7 +412,7 @@ fn a_suffix_is_the_whole_name_of_some_files() {
     ] {
         let object = Object::Path(path.as_bytes().to_vec());
         assert_eq!(
-            plan.verdict(&[1], Act::Read, &object, None, Traits::NONE).is_some(),
+            plan.verdict(&[1], Act::Read, &object, None, Default::default()).is_some(),
             hit,
             "{path}"
         );
@@ -404,15 +428,15 @@ fn an_agent_that_rules_name_by_another_number_is_not_meant() {
     let rules = set(vec![rule("any", Act::Read, Sense::Only, paths(&[]))]);
     let plan = compiled(&rules, &Tier::PREVENT).unwrap();
     let object = Object::Path(b"/a".to_vec());
-    assert_eq!(plan.verdict(&[1], Act::Read, &object, None, Traits::NONE), Some(0));
-    assert_eq!(plan.verdict(&[2], Act::Read, &object, None, Traits::NONE), None);
-    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None, Traits::NONE), Some(0));
+    assert_eq!(plan.verdict(&[1], Act::Read, &object, None, Default::default()), Some(0));
+    assert_eq!(plan.verdict(&[2], Act::Read, &object, None, Default::default()), None);
+    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None, Default::default()), Some(0));
     assert_eq!(
-        plan.verdict(&[0, 1], Act::Read, &object, None, Traits::NONE),
+        plan.verdict(&[0, 1], Act::Read, &object, None, Default::default()),
         None,
         "0 ends the list"
     );
-    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None, Traits::NONE), None);
+    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None, Default::default()), None);
 }
 
 #[test]
@@ -451,7 +475,7 @@ fn the_directory_of_homes_may_be_a_home_itself() {
     for (path, hit) in [("/home/u/a", true), ("/home/u/bc", true), ("/home/x/u/a", false)] {
         let object = Object::Path(path.as_bytes().to_vec());
         assert_eq!(
-            plan.verdict(&[1], Act::Read, &object, None, Traits::NONE).is_some(),
+            plan.verdict(&[1], Act::Read, &object, None, Default::default()).is_some(),
             hit,
             "{path}"
         );
@@ -476,7 +500,7 @@ fn numbers_beyond_the_first_word() {
         for name in ["x", "y"] {
             let object = Object::Path(format!("/{n}/{name}").into_bytes());
             let meant = (n % 2 == 1 || name == "y").then_some(n);
-            let winner = plan.verdict(&[1], Act::Read, &object, None, Traits::NONE);
+            let winner = plan.verdict(&[1], Act::Read, &object, None, Default::default());
             assert_eq!(winner.map(|rule| plan.order[rule]), meant, "{n} {name}");
         }
     }

@@ -1,7 +1,7 @@
 //! Rights that reach beyond the process: who uses one that is shut is dead before its next instruction. What is not
 //! the use of one goes by unseen.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use driftwatch_tests::{Act, Ground, Outcome, Scenario, Tally};
 
 use crate::claims::{TIMES, agent_ends, alerts_tell, alone, same, twin_is_left_alone};
@@ -19,95 +19,102 @@ fn rule(sense: &str) -> String {
     )
 }
 
-/// The agent is killed in the call and told of, where a rule shuts the right; where it shuts all the others, neither.
-fn is_the_use_of(right: &str, how: &str) -> anyhow::Result<()> {
+/// A rule for each of these rights, called by its name.
+fn each_shut(rights: &[&str]) -> String {
+    let one = |right: &&str| {
+        rule(&format!("never: [{right}]")).replace("rights-are-shut", &right.replace('_', "-"))
+    };
+    rights.iter().map(one).collect()
+}
+
+const ALL: &[&str] =
+    &["setuid", "capabilities", "ptrace", "mount", "namespaces", "bpf", "module", "io_uring"];
+
+/// Who uses a right in these ways is killed in the call, by the rule about that right and no other, and told of.
+fn is_the_use_of(right: &str, ways: &[&str], rules: &str) -> anyhow::Result<()> {
     let _alone = alone();
-    let act = Act::use_right(how);
-    let scenario = Scenario::start(Ground::new()?, &rule(&format!("never: [{right}]")))?;
-    let trace = scenario.ground.trace("agent")?;
-    agent_ends(&scenario, &act.clone().traced(&trace), Tally::all_killed(TIMES))?;
-    same("calls that came back", trace.returns()?, 0)?;
-    for alert in alerts_tell(&scenario, TIMES, "privilege", "rights-are-shut", "kill")? {
-        same("kind of object", alert.text("/object/kind"), "privilege")?;
-        same("right", alert.text("/object/privilege"), right)?;
+    let scenario = Scenario::start(Ground::new()?, rules)?;
+    let mut told = 0;
+    for how in ways {
+        let act = Act::use_right(how);
+        let trace = scenario.ground.trace(how)?;
+        agent_ends(&scenario, &act.clone().traced(&trace), Tally::all_killed(TIMES))
+            .with_context(|| format!("{how}"))?;
+        same("calls that came back", trace.returns()?, 0)?;
+        twin_is_left_alone(&act).with_context(|| format!("{how}"))?;
+        told += TIMES;
+        let alerts = alerts_tell(&scenario, told, "privilege", &right.replace('_', "-"), "kill")?;
+        for alert in alerts {
+            same("kind of object", alert.text("/object/kind"), "privilege")?;
+            same("right", alert.text("/object/privilege"), right)?;
+        }
     }
     let status = scenario.daemon.status()?;
-    same("disagreements", status["events"]["disagreements"].as_u64().unwrap_or(1), 0)?;
-    twin_is_left_alone(&act)?;
-    drop(scenario);
-
-    let others = "setuid, capabilities, ptrace, mount, namespaces, bpf, module, io_uring";
-    let others: Vec<&str> = others.split(", ").filter(|other| *other != right).collect();
-    // A mount of the agent's own needs a namespace of its own first.
-    let others: Vec<&str> =
-        others.into_iter().filter(|other| right != "mount" || *other != "namespaces").collect();
-    let never = rule(&format!("never: [{}]", others.join(", ")));
-    goes_by(&Scenario::start(Ground::new()?, &never)?, how, &Tally::all_done(TIMES))
+    same("disagreements", status["events"]["disagreements"].as_u64().unwrap_or(1), 0)
 }
 
-/// Whatever is shut, this is none of it.
-fn is_no_use(how: &str, tally: &Tally) -> anyhow::Result<()> {
+#[test]
+fn another_user_or_group_is_not_taken_on() -> anyhow::Result<()> {
+    let ways = ["setuid", "setuid-int80", "setfsuid", "setgroups"];
+    is_the_use_of("setuid", &ways, &each_shut(ALL))
+}
+
+#[test]
+fn no_capability_is_taken_back_or_handed_on() -> anyhow::Result<()> {
+    is_the_use_of("capabilities", &["capset-add", "ambient"], &each_shut(ALL))
+}
+
+#[test]
+fn no_other_process_is_seized_or_read_or_robbed() -> anyhow::Result<()> {
+    is_the_use_of("ptrace", &["ptrace-seize", "memory", "descriptor"], &each_shut(ALL))
+}
+
+/// The mount that is changed is in a namespace of the agent's own, which it may make here.
+#[test]
+fn nothing_is_mounted() -> anyhow::Result<()> {
+    is_the_use_of("mount", &["mount", "fsopen", "tree-clone"], &each_shut(&["mount", "setuid"]))
+}
+
+#[test]
+fn no_namespace_is_made_or_entered_and_no_child_is_born_in_one() -> anyhow::Result<()> {
+    let ways = ["unshare", "setns", "clone3", "clone3-user"];
+    is_the_use_of("namespaces", &ways, &each_shut(ALL))
+}
+
+#[test]
+fn no_map_of_the_kernel_is_made() -> anyhow::Result<()> {
+    is_the_use_of("bpf", &["bpf"], &each_shut(ALL))
+}
+
+#[test]
+fn no_io_uring_is_set_up() -> anyhow::Result<()> {
+    is_the_use_of("io_uring", &["io-uring"], &each_shut(ALL))
+}
+
+/// Whatever is shut: what gives something up, changes nothing, or asks, is no use of a right.
+#[test]
+fn what_is_no_use_of_a_right_goes_by() -> anyhow::Result<()> {
     let _alone = alone();
-    let all =
-        rule("never: [setuid, capabilities, ptrace, mount, namespaces, bpf, module, io_uring]");
-    goes_by(&Scenario::start(Ground::new()?, &all)?, how, tally)
-}
-
-fn goes_by(scenario: &Scenario, how: &str, tally: &Tally) -> anyhow::Result<()> {
-    agent_ends(scenario, &Act::use_right(how), *tally)?;
-    same("alerts", scenario.alerts()?.len(), 0)?;
+    let scenario = Scenario::start(Ground::new()?, &each_shut(ALL))?;
+    for how in [
+        "setuid-same",
+        "setfsuid-ask",
+        "setgroups-none",
+        "capset-drop",
+        "ptrace-me",
+        "own-memory",
+        "tree",
+        "unshare-files",
+        "clone3-plain",
+    ] {
+        goes_by(&scenario, how, Tally::all_done(TIMES)).with_context(|| how.to_owned())?;
+    }
     same("objects that were unreadable", scenario.daemon.counter("object_unreadable")?, 0)
 }
 
-macro_rules! uses {
-    ($($name:ident: $right:literal, $how:literal;)*) => {$(
-        #[test]
-        fn $name() -> anyhow::Result<()> {
-            is_the_use_of($right, $how)
-        }
-    )*};
-}
-
-uses! {
-    another_user_is_taken_on: "setuid", "setuid";
-    another_user_is_taken_on_through_the_32_bit_gate: "setuid", "setuid-int80";
-    another_user_of_files_is_taken_on: "setuid", "setfsuid";
-    groups_are_taken_on: "setuid", "setgroups";
-    a_capability_is_taken_back: "capabilities", "capset-add";
-    a_capability_is_handed_on: "capabilities", "ambient";
-    a_process_is_seized: "ptrace", "ptrace-seize";
-    the_memory_of_a_process_is_read: "ptrace", "memory";
-    a_descriptor_is_taken_out_of_a_process: "ptrace", "descriptor";
-    a_mount_is_changed: "mount", "mount";
-    a_file_system_is_opened: "mount", "fsopen";
-    a_mount_is_copied: "mount", "tree-clone";
-    a_namespace_is_left_for_a_new_one: "namespaces", "unshare";
-    a_namespace_is_entered: "namespaces", "setns";
-    a_child_is_born_in_namespaces: "namespaces", "clone3";
-    a_child_is_born_in_a_user_namespace: "namespaces", "clone3-user";
-    a_map_of_the_kernel_is_made: "bpf", "bpf";
-    an_io_uring_is_set_up: "io_uring", "io-uring";
-}
-
-macro_rules! no_uses {
-    ($($name:ident: $how:literal;)*) => {$(
-        #[test]
-        fn $name() -> anyhow::Result<()> {
-            is_no_use($how, &Tally::all_done(TIMES))
-        }
-    )*};
-}
-
-no_uses! {
-    the_user_that_one_is_may_be_taken_on: "setuid-same";
-    one_may_ask_which_user_one_is: "setfsuid-ask";
-    groups_may_be_given_up: "setgroups-none";
-    a_capability_may_be_given_up: "capset-drop";
-    a_process_may_let_itself_be_traced: "ptrace-me";
-    ones_own_memory_may_be_read: "own-memory";
-    a_directory_may_be_opened_as_a_tree: "tree";
-    descriptors_may_be_unshared: "unshare-files";
-    a_child_may_be_born: "clone3-plain";
+fn goes_by(scenario: &Scenario, how: &str, tally: Tally) -> anyhow::Result<()> {
+    agent_ends(scenario, &Act::use_right(how), tally)?;
+    same("alerts", scenario.alerts()?.len(), 0)
 }
 
 /// No module is loaded on a machine that others work on, so the success of it is untested: this is its failure.
@@ -117,7 +124,8 @@ fn what_is_no_module_is_not_loaded_and_not_told_of() -> anyhow::Result<()> {
         tally.count(Outcome::Failed);
         tally
     });
-    is_no_use("module", &failed)
+    let _alone = alone();
+    goes_by(&Scenario::start(Ground::new()?, &each_shut(ALL))?, "module", failed)
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn what_no_hook_sees_is_left_out_and_said() {
     let said: Vec<String> = reach.shortfalls.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(said.join("\n"));
     let left: Vec<&str> = reach.rules.rules.iter().map(|rule| &*rule.id).collect();
-    assert_eq!(left, ["unnamed", "some", "exec", "listen", "granted", "granted"]);
+    assert_eq!(left, ["unnamed", "some", "exec", "listen", "rights", "granted", "granted"]);
     assert_eq!(reach.rules.agents[0].clauses.len(), 1);
     assert_eq!(reach.rules.agents[1].clauses.len(), 0, "a user that this host has not");
     assert_eq!(reach.until.map(|until| until.to_string()).as_deref(), Some("2026-11-24T00:00:00Z"));
@@ -84,6 +84,6 @@ fn grants_and_ends_mean_the_same_within() {
     let attempt = Attempt::new(&[0], Act::Read, &object, later);
     let ruling = evaluate(&whole, &Tier::PREVENT, &Homes::default(), &attempt);
     assert_eq!(ruling.done, Verdict::Kill);
-    assert_eq!(within(&whole, later).rules.rules.len(), 5, "no grant divides the rule");
+    assert_eq!(within(&whole, later).rules.rules.len(), 6, "no grant divides the rule");
     assert_eq!(within(&whole, later).until, None);
 }

@@ -52,6 +52,7 @@ pub(crate) fn marked(mark: &Mark, number: i64, arguments: [usize; 4]) -> io::Res
             in("rsi") second,
             in("rdx") third,
             in("r10") fourth,
+            in("r8") 0_usize,
             out("rcx") _,
             out("r11") _,
         );

@@ -107,20 +107,21 @@ const CALLS: &[(What, &[usize], &[usize])] = &[
     (URING, &[425], &[425]),
 ];
 
-/// By number: what it is by the 64-bit gate and by the 32-bit gate.
-static TABLE: [[What; 2]; NUMBERS] = {
-    let mut table = [[OTHER; 2]; NUMBERS];
+/// By number: what it is by the 64-bit gate, in the low byte, and by the 32-bit gate. One load says for most calls
+/// that they are neither.
+static TABLE: [u16; NUMBERS] = {
+    let mut table = [0; NUMBERS];
     let mut row = 0;
     while row < CALLS.len() {
         let (what, native, compat) = CALLS[row];
         let mut at = 0;
         while at < native.len() {
-            table[native[at]][0] = what;
+            table[native[at]] |= what as u16;
             at += 1;
         }
         at = 0;
         while at < compat.len() {
-            table[compat[at]][1] = what;
+            table[compat[at]] |= (what as u16) << 8;
             at += 1;
         }
         row += 1;
@@ -140,7 +141,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let by_gate = TABLE[number as usize];
-    if by_gate == [OTHER; 2] {
+    if by_gate == 0 {
         return 0;
     }
     let result: i64 = ctx.arg(1);
@@ -151,7 +152,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: a task.
     let status: u32 = unsafe { field::load(task, &field::TASK_STATUS) };
     let compat = status & STATUS_COMPAT != 0;
-    let what = if compat { by_gate[1] } else { by_gate[0] };
+    let what = (if compat { by_gate >> 8 } else { by_gate & 0xff }) as What;
     let call = Call { regs, task, compat, result };
     if what == OTHER || !call.may_concern(what) {
         return 0;

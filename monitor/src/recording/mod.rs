@@ -339,6 +339,23 @@ mod tests {
     }
 
     #[test]
+    fn a_load_and_a_right_are_told_apart_from_a_start() {
+        let load = READ.replace(r#""act":"read""#, r#""act":"exec""#);
+        let load = load.replace(r#"{"hex":"2fff"}"#, r#""/x.so","argv":[],"load":true"#);
+        let right = READ.replace(r#""read","path":{"hex":"2fff"}"#, r#""privilege","right":"bpf""#);
+        let odd = right.replace("bpf", "magic");
+        let recording = read(&format!("{HEADING}\n{load}\n{right}\n{odd}")).expect("a recording");
+        let deeds: Vec<&Deed> = recording.entries.iter().map(|entry| &entry.deed).collect();
+        assert_eq!((deeds[0].act(), deeds[0].how()), (Act::Exec, How::Load));
+        assert_eq!(deeds[1].object(), model::Object::Privilege(Privilege::Bpf));
+        assert_eq!((deeds[1].act(), deeds[1].how()), (Act::Privilege, How::Usual));
+        assert_eq!(deeds[2].object(), model::Object::Unknown);
+        for (entry, line) in recording.entries.iter().zip([load, right, odd]) {
+            assert_eq!(serde_json::to_string(entry).expect("text"), line);
+        }
+    }
+
+    #[test]
     fn what_is_none_is_refused_with_its_line() {
         assert!(failure("").starts_with("line 1: the file is empty"));
         assert!(failure("{}").starts_with("line 1: this is not the beginning"));

@@ -6,15 +6,16 @@ use monitor_common::{Act, Verdict};
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
 
 use super::making::{
-    agent, compiled, destinations, exception, glob, homes, paths, place, rule, set,
+    a_word, agent, compiled, destinations, exception, glob, homes, paths, programs, rights, rule,
+    set,
 };
 use crate::rules::{
     compile::{Ground, compile},
     evaluate::{Attempt, Tier, evaluate},
     glob::Homes,
     model::{
-        Exception, How, Item, Mode, Moment, Object, Objects, Privilege, Program, Rule, RuleSet,
-        Sense, Severity, Sign, Trait, Traits,
+        Exception, How, Mode, Moment, Object, Objects, Privilege, Rule, RuleSet, Sense, Severity,
+        Sign, Trait, Traits,
     },
     plan::{KernelPlan, numbers},
 };
@@ -91,32 +92,15 @@ fn destination_objects(items: std::ops::Range<usize>) -> impl Strategy<Value = O
         .prop_map(|texts| destinations(&texts.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
-fn a_trait() -> impl Strategy<Value = Trait> {
-    select(Trait::WORDS.map(|(_, one)| one).to_vec())
-}
-
-fn programs((paths, traits): (Objects, Vec<Trait>)) -> Objects {
-    let Objects::Paths(paths) = paths else { panic!("paths") };
-    let item = |is, text: String| Item { is, text, list: None, place: place(1) };
-    let files = paths.into_iter().map(|glob| item(Program::File(glob.is), glob.text));
-    let traits = traits.into_iter().map(|one| item(Program::Is(one), one.name().to_owned()));
-    Objects::Programs(files.chain(traits).collect())
-}
-
-fn a_right() -> impl Strategy<Value = Privilege> {
-    select(Privilege::WORDS.map(|(_, one)| one).to_vec())
-}
-
-fn rights(rights: Vec<Privilege>) -> Objects {
-    let item = |is: Privilege| Item { is, text: is.to_string(), list: None, place: place(1) };
-    Objects::Privileges(rights.into_iter().map(item).collect())
-}
-
 fn objects(act: Act, items: std::ops::Range<usize>) -> BoxedStrategy<Objects> {
     match act {
         Act::Connect => destination_objects(items).boxed(),
-        Act::Privilege => vec(a_right(), items).prop_map(rights).boxed(),
-        Act::Exec => (path_objects(items), vec(a_trait(), 0..2)).prop_map(programs).boxed(),
+        Act::Privilege => {
+            vec(a_word(&Privilege::WORDS), items).prop_map(|these| rights(&these)).boxed()
+        }
+        Act::Exec => {
+            (path_objects(items), vec(a_word(&Trait::WORDS), 0..2)).prop_map(programs).boxed()
+        }
         _ => path_objects(items).boxed(),
     }
 }
@@ -213,17 +197,22 @@ fn a_try() -> impl Strategy<Value = Try> {
     let object = Union::new_weighted(vec![
         (12, (select(&SEEN[..]), path().prop_map(Object::Path).boxed())),
         (6, (select(&[Act::Connect][..]), peer().boxed())),
-        (3, (select(&[Act::Privilege][..]), a_right().prop_map(Object::Privilege).boxed())),
+        (
+            3,
+            (
+                select(&[Act::Privilege][..]),
+                a_word(&Privilege::WORDS).prop_map(Object::Privilege).boxed(),
+            ),
+        ),
         (1, (select(&SEEN[..]), Just(Object::Unknown).boxed())),
     ]);
-    let traits =
-        vec(a_trait(), 0..3).prop_map(|traits| traits.into_iter().fold(Traits::NONE, Traits::with));
+    let traits = vec(a_word(&Trait::WORDS), 0..3)
+        .prop_map(|traits| traits.into_iter().fold(Traits::NONE, Traits::with));
     let agents = select(vec![vec![0], vec![1], vec![1, 0], vec![]]);
-    let how = select(&[How::Usual, How::Load][..]);
-    (object, agents, option::weighted(0.8, path()), how, traits).prop_map(
-        |((act, object), agents, exe, how, traits)| {
-            let is_exec = act == Act::Exec;
-            let (how, traits) = if is_exec { (how, traits) } else { Default::default() };
+    let how = (select(&[How::Usual, How::Load][..]), traits);
+    (object, agents, option::weighted(0.8, path()), how).prop_map(
+        |((act, object), agents, exe, how)| {
+            let (how, traits) = if act == Act::Exec { how } else { Default::default() };
             Try { agents, act, object, exe, how, traits }
         },
     )

@@ -39,9 +39,9 @@ fn is_the_use_of(right: &str, ways: &[&str], rules: &str) -> anyhow::Result<()> 
         let act = Act::use_right(how);
         let trace = scenario.ground.trace(how)?;
         agent_ends(&scenario, &act.clone().traced(&trace), Tally::all_killed(TIMES))
-            .with_context(|| format!("{how}"))?;
+            .with_context(|| (*how).to_owned())?;
         same("calls that came back", trace.returns()?, 0)?;
-        twin_is_left_alone(&act).with_context(|| format!("{how}"))?;
+        twin_is_left_alone(&act).with_context(|| (*how).to_owned())?;
         told += TIMES;
         let alerts = alerts_tell(&scenario, told, "privilege", &right.replace('_', "-"), "kill")?;
         for alert in alerts {

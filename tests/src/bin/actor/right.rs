@@ -183,12 +183,8 @@ fn pidfd(process: usize) -> io::Result<OwnedFd> {
 /// What is mounted in the namespace of this process is not seen elsewhere any more.
 fn make_private(mark: &Mark) -> io::Result<i64> {
     let (none, root) = (c"none".as_ptr().addr(), c"/".as_ptr().addr());
-    let flags = (libc::MS_REC | libc::MS_PRIVATE) as usize;
-    marked_mount(mark, [none, root, 0, flags])
-}
-
-fn marked_mount(mark: &Mark, arguments: [usize; 4]) -> io::Result<i64> {
-    marked(mark, libc::SYS_mount, arguments)
+    let flags = usize::try_from(libc::MS_REC | libc::MS_PRIVATE).map_err(io::Error::other)?;
+    marked(mark, libc::SYS_mount, [none, root, 0, flags])
 }
 
 fn open_tree(mark: &Mark, flags: usize) -> io::Result<i64> {

@@ -81,13 +81,16 @@ pub enum Miss {
     /// The environment of a new program could not be read to its end, or has more than
     /// [`crate::plan::ENVIRONMENT_PIECES`]: what was not read is no sign.
     EnvironmentUnknown = 14,
+    /// What a process made executable could not be looked up, for another of its threads was changing its memory
+    /// all the while, or it was in too many pieces: it was let through.
+    MappingUnreadable = 15,
     /// A record did not fit its scratch buffer and was sent without its bytes.
     RecordCut = 11,
 }
 
 impl Miss {
     /// Every miss, by number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TagNotInherited,
         Self::TagNotSet,
         Self::LimitsFull,
@@ -103,6 +106,7 @@ impl Miss {
         Self::PendingNotKept,
         Self::ArgumentsTooLong,
         Self::EnvironmentUnknown,
+        Self::MappingUnreadable,
     ];
 
     /// The place in the counter array: after [`Counter::ALL`].
@@ -131,6 +135,7 @@ impl Miss {
             Self::PendingNotKept => "pending_not_kept",
             Self::ArgumentsTooLong => "arguments_too_long",
             Self::EnvironmentUnknown => "environment_unknown",
+            Self::MappingUnreadable => "mapping_unreadable",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Four kinds of things cross it:
 //!
 //! * [`record`]s go up, from a hook through a ring to the daemon: a [`record::Header`], then one of
-//!   [`process`], [`file`], [`net`], then bytes;
+//!   [`process`], [`file`], [`net`], [`privilege`], then bytes;
 //! * the [`plan`] goes down: the compiled rules, as keys and values of maps;
 //! * a [`question`] goes down and its answer comes up, outside of every hook;
 //! * [`tag::Tag`]s live on tasks, and [`counter`]s are read from above.
@@ -23,6 +23,7 @@ pub mod field;
 pub mod file;
 pub mod net;
 pub mod plan;
+pub mod privilege;
 pub mod process;
 pub mod question;
 pub mod record;

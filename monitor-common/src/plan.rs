@@ -17,7 +17,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::Act;
+use crate::{Act, privilege::Privilege};
 
 /// Plans that there is room for.
 pub const BANKS: u32 = 2;
@@ -107,6 +107,8 @@ pub struct Header {
     pub scripts: [u64; AUX_WORDS],
     /// Class of every program with each of [`crate::process::exec_flag::TRAITS`], 0 for none.
     pub traits: [u32; 4],
+    /// Class of each [`Privilege`], by number, 0 for none.
+    pub privileges: [u32; Privilege::COUNT],
     /// Counts the plans of one daemon, from 1.
     pub serial: u32,
     /// [`Clause`]s in use.

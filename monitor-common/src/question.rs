@@ -23,7 +23,7 @@ pub struct Question {
     pub bank: u32,
     /// An [`crate::Act`].
     pub act: u32,
-    /// [`UNKNOWN`], [`PATH`], [`PEER`] or [`HOST`].
+    /// [`UNKNOWN`], [`PATH`], [`PEER`], [`HOST`] or [`PRIVILEGE`].
     pub object: u32,
     /// Of a peer or host: `IPPROTO_*`.
     pub protocol: u32,
@@ -37,6 +37,10 @@ pub struct Question {
     pub traits: u32,
     /// Of a program start: bytes of its argument area, 0 where it is not known.
     pub args_len: u32,
+    /// Of a program: 1 where its code is mapped and it is not started.
+    pub loaded: u32,
+    /// Of a right: a [`crate::privilege::Privilege`].
+    pub privilege: u32,
     /// Always zero.
     pub reserved: u32,
     /// The path; of a [`HOST`] its name, in lower case and without a dot at the end.
@@ -53,6 +57,8 @@ pub const UNKNOWN: u32 = 0;
 pub const PATH: u32 = 1;
 /// [`Question::object`]: a peer.
 pub const PEER: u32 = 2;
+/// [`Question::object`]: a right.
+pub const PRIVILEGE: u32 = 4;
 
 /// [`Question::object`]: a peer by its name.
 pub const HOST: u32 = 3;

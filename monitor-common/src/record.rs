@@ -33,6 +33,8 @@ pub enum Kind {
     File = 16,
     /// [`crate::net::Net`]: a rule was hit by a connect or a send, or every act is recorded.
     Net = 17,
+    /// [`crate::privilege::Use`]: a rule was hit by the use of a right, or every act is recorded.
+    Privilege = 18,
 }
 
 impl TryFrom<u32> for Kind {
@@ -45,6 +47,7 @@ impl TryFrom<u32> for Kind {
             3 => Ok(Self::Exit),
             16 => Ok(Self::File),
             17 => Ok(Self::Net),
+            18 => Ok(Self::Privilege),
             other => Err(other),
         }
     }

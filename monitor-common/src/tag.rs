@@ -23,15 +23,22 @@ pub struct Tag {
     /// The agents whose rules hold, outermost first, [`NO_AGENT`] after the last. Numbers are given
     /// by the daemon, from 1, and never used again while it runs.
     pub agents: [u32; LIMITS],
-    /// [`FRESH`] or 0.
+    /// A sum of [`FRESH`] and [`DOOMED`].
     pub flags: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// What its users and groups were when they were last looked at, as one number: where it is another now,
+    /// others were taken on. 0 where nobody has looked yet.
+    pub identities: u32,
+    /// The capabilities that it could use or hand on then, `1 << CAP_*`.
+    pub capabilities: u64,
 }
 
 /// [`Tag::flags`]: tagged by `driftwatch run` and not yet the agent. The next exec makes it the root of
 /// its session; that exec is nobody's act.
 pub const FRESH: u32 = 1;
+
+/// [`Tag::flags`]: born in namespaces that a rule forbids. The process ends at the exit of the call that made it,
+/// before its first instruction.
+pub const DOOMED: u32 = 2;
 
 impl Tag {
     /// Whether this is a tag at all: a task of no session has zeros here.

@@ -389,6 +389,12 @@ pub(crate) fn traits(plan: &Plan, bits: *mut Bits, traits: u32) {
     }
 }
 
+/// Adds the bits of the lists that name a right, whose class this is.
+#[inline(always)]
+pub(crate) fn privilege(plan: &Plan, bits: *mut Bits, class: u32) {
+    add(plan.bank, class, bits);
+}
+
 /// Adds the bits of the signs that a user is.
 #[inline(always)]
 pub(crate) fn user(plan: &Plan, bits: *mut Bits, uid: u32) {

@@ -1,10 +1,9 @@
 //! Opens: read and write, judged by the file that was opened.
 //!
-//! On the react tier the hook is the exit of the system calls of the open family. The file is taken from
+//! On the react tier that is at the exit of the system calls of the open family ([`crate::syscall`]). The file is taken from
 //! the descriptor that the call returns, never from the name that was passed; what is refused there is
 //! refused by ending the process before it can use the descriptor.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use monitor_common::{
     Act, Verdict,
     counter::Miss,
@@ -22,7 +21,7 @@ use crate::{
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
-    task, traits,
+    traits,
     verdict::{self, Exe},
 };
 
@@ -30,51 +29,10 @@ use crate::{
 const MODE_READ: u32 = 1;
 /// `FMODE_WRITE`, include/linux/fs.h.
 const MODE_WRITE: u32 = 2;
-/// `TS_COMPAT`, arch/x86/include/asm/thread_info.h: the call came by a 32-bit gate.
-const STATUS_COMPAT: u32 = 2;
-/// `__X32_SYSCALL_BIT`, arch/x86/include/uapi/asm/unistd.h.
-const X32: u64 = 0x4000_0000;
-
-/// open, creat, openat, openat2, `open_by_handle_at` by their 64-bit numbers.
-const fn opens(number: u64) -> bool {
-    matches!(number, 2 | 85 | 257 | 437 | 304)
-}
-
-/// The same by their 32-bit numbers.
-const fn opens_compat(number: u64) -> bool {
-    matches!(number, 5 | 8 | 295 | 437 | 342)
-}
-
-/// Runs for every system call of the host: numbers first.
-///
-/// proto: `void sys_exit(struct pt_regs *regs, long ret)`
-#[btf_tracepoint(function = "sys_exit")]
-pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
-    let regs: *const u8 = ctx.arg(0);
-    // SAFETY: the registers of the call.
-    let number = unsafe { field::load::<u64>(regs, &field::PT_REGS_ORIG_AX) } & !X32;
-    if !opens(number) && !opens_compat(number) {
-        return 0;
-    }
-    let result: i64 = ctx.arg(1);
-    if result < 0 {
-        return 0;
-    }
-    let task = task::current();
-    // SAFETY: a task.
-    let status: u32 = unsafe { field::load(task, &field::TASK_STATUS) };
-    if (status & STATUS_COMPAT != 0) != opens_compat(number) && number != 437 {
-        return 0;
-    }
-    let Some(tag) = task::tag(task) else { return 0 };
-    opened(&tag, task as Address, result as u32, Origin::Call);
-    0
-}
-
 /// Judges what is behind a descriptor of a task.
 #[inline(always)]
 pub(crate) fn opened(tag: &Tag, task: Address, descriptor: u32, origin: Origin) {
-    judge(tag, origin, file_of(task, descriptor));
+    judge(tag, origin, of(task, descriptor));
 }
 
 /// Judges an open whose file cannot be found: both acts, and unknown.
@@ -117,7 +75,7 @@ fn judge(tag: &Tag, origin: Origin, file: Missed<Address>) {
 
 /// `task->files->fdt->fd[descriptor]`
 #[inline(always)]
-fn file_of(task: Address, descriptor: u32) -> Missed<Address> {
+pub(crate) fn of(task: Address, descriptor: u32) -> Missed<Address> {
     let files: Address = field::read(task, &field::TASK_FILES)?;
     let table: Address = field::read(files, &field::FILES_FDT)?;
     let length: u32 = field::read(table, &field::FDT_MAX_FDS)?;
@@ -248,8 +206,15 @@ impl Open<'_> {
         let (device, inode) = identity(inode.unwrap_or(0));
         let header = emit::header(Kind::File, self.tag, self.plan.header.serial);
         let decision = *decision;
-        let body =
-            File { inode, device, act: act as u32, decision, origin: self.origin as u32, path_len };
+        let body = File {
+            inode,
+            device,
+            act: act as u32,
+            decision,
+            origin: self.origin as u32,
+            path_len,
+            ..File::default()
+        };
         draft.send(header, body);
     }
 }

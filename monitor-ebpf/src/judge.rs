@@ -11,7 +11,7 @@ use monitor_common::{
     Act,
     counter::Miss,
     plan::{Bits, Mask, Space},
-    question::{ANSWERED, HOST, PATH, PEER, Question, UNANSWERED},
+    question::{ANSWERED, HOST, PATH, PEER, PRIVILEGE, Question, UNANSWERED},
     record::Decision,
     tag::Tag,
 };
@@ -19,9 +19,9 @@ use monitor_common::{
 use crate::{
     classify::{self, Plan},
     host::{self, Host},
-    lists, maps,
+    lists, load, maps,
     miss::Missed,
-    net,
+    net, privilege,
     scratch::{self, PATH_BUFFER, PathBuffer, Scratch},
     verdict::{self, Exe},
 };
@@ -45,6 +45,9 @@ fn answer() -> Missed<()> {
     let act = Act::try_from(question.act).map_err(|_| Miss::ObjectUnreadable)?;
     let mut holding = verdict::holding(&plan, &tag, act);
     verdict::by_address(&plan, &mut holding, u64::from(question.object == HOST));
+    if question.loaded != 0 {
+        load::without_only(&plan, &mut holding);
+    }
     let scratch = scratch::claim()?;
     let decision = decide(&plan, &holding, scratch, question);
     scratch::release(scratch);
@@ -74,7 +77,7 @@ fn decide(
             unsafe { *place.bits = Bits::default() };
             classify::path(plan, place, start, Space::Absolute);
             classify::traits(plan, place.bits, question.traits);
-            if question.act == Act::Exec as u32 {
+            if question.act == Act::Exec as u32 && question.loaded == 0 {
                 lists::put(scratch, (&raw const question.args).cast(), question.args_len)?;
                 lists::classify(plan, scratch);
             }
@@ -93,6 +96,11 @@ fn decide(
             let Question { address, port, protocol, .. } = question;
             let peer = net::Peer { address: *address, port: *port as u16, protocol: *protocol };
             net::judge(plan, holding, scratch, &peer, exe)
+        }
+        PRIVILEGE => {
+            // SAFETY: a claimed slot.
+            unsafe { (*scratch).privilege = question.privilege };
+            privilege::judge(plan, holding, scratch, exe)
         }
         _ => verdict::of_unknown(plan, holding),
     })

@@ -9,12 +9,13 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use monitor_common::{
-    Act,
+    Act, Verdict,
     counter::Miss,
     plan::{AUX_WORDS, Bits, CLAUSE_ROWS, Space, header_flag, row},
+    privilege::Privilege,
     process::{Exec, Exit, Fork, exec_flag},
     record::{ARGV_BYTES, Decision, Header, Kind, NO_RULE},
-    tag::{FRESH, Tag},
+    tag::{DOOMED, FRESH, Tag},
 };
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     field::{self, Address},
     lists, maps,
     miss::{self, Missed},
-    path,
+    path, privilege,
     scratch::{self, PATH_BUFFER, Scratch},
     scripts, task, traits,
     verdict::{self, Exe},
@@ -39,6 +40,12 @@ pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     let child: *const u8 = ctx.arg(1);
     let Some(mut tag) = task::tag(parent) else { return 0 };
     tag.flags &= !FRESH; // only the process that was tagged is about to become the agent
+    if privilege::are_apart(parent, child) {
+        privilege::look_at(child, &mut tag);
+        if privilege::used(&tag, Privilege::Namespaces as u32) == Verdict::Kill as u8 {
+            tag.flags |= DOOMED;
+        }
+    }
     if !task::set_tag(child, &tag) {
         miss::note(Miss::TagNotInherited);
     }
@@ -144,6 +151,7 @@ impl New<'_> {
             return;
         }
         tag.session = new_session();
+        privilege::look_at(self.task, tag);
         if !task::set_tag(self.task, tag) {
             miss::note(Miss::TagNotSet);
         }
@@ -171,6 +179,7 @@ impl New<'_> {
             flags = exec_flag::ROOT;
             tag.session = new_session();
         }
+        privilege::look_at(self.task, tag);
         if !task::set_tag(self.task, tag) {
             miss::note(Miss::TagNotSet);
         }

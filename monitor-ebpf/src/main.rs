@@ -1,6 +1,7 @@
 //! Driftwatch's kernel half. Read it in this order:
 //!
-//! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`file`], [`uring`], [`net`];
+//! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`syscall`] and behind it [`file`], [`load`], [`privilege`],
+//!    [`uring`], [`net`];
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
 //!    about this program, [`classify`] and [`host`] which lists is it in, [`lists`] and by its arguments, [`scripts`]
 //!    which file is it started on, [`environment`] and with which variables, [`verdict`] what is to be done;
@@ -16,8 +17,12 @@
 
 mod lifecycle;
 
+mod syscall;
+
 mod file;
+mod load;
 mod net;
+mod privilege;
 mod uring;
 
 mod judge;

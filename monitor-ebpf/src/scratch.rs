@@ -85,6 +85,8 @@ pub(crate) struct Scratch {
     pub(crate) word: Word,
     /// The name of the script.
     pub(crate) script: Name,
+    /// The right that is used, as in its record; here for the same reason.
+    pub(crate) privilege: u32,
     /// The path of the object.
     pub(crate) path: PathBuffer,
     /// The path of the executable, where an exception asks for it.

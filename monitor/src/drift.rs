@@ -18,7 +18,7 @@ use crate::{
     rules::{
         evaluate::{Args, Attempt, Tier, evaluate},
         glob::Homes,
-        model::{AgentIndex, How, Item, Moment, Object, Objects, Rule, RuleSet, Sense},
+        model::{AgentIndex, Item, Moment, Object, Objects, Rule, RuleSet, Sense},
         sequence::{Progress, Who},
     },
 };
@@ -148,7 +148,7 @@ impl Counting<'_> {
             act: entry.deed.act(),
             object: &object,
             exe: entry.exe.as_ref().map(|exe| &*exe.0),
-            how: How::Usual,
+            how: entry.deed.how(),
             args: Args::Known(&args),
             traits: entry.deed.traits(),
             armed: &armed,
@@ -232,6 +232,7 @@ fn matched<'a>(objects: &'a Objects, homes: &Homes, attempt: &Attempt<'_>) -> Ve
             those(items, |program| program.matches(path, args, false, traits, homes))
         }
         (Objects::Destinations(items), object) => those(items, |one| one.covers(object, homes)),
+        (Objects::Privileges(items), Object::Privilege(right)) => those(items, |one| one == right),
         _ => Vec::new(),
     }
 }
@@ -245,15 +246,10 @@ fn all(objects: &Objects) -> Vec<Written<'_>> {
     }
 }
 
-/// What recordings tell of, and no item of what they cannot tell of.
-const fn is_told(act: Act) -> bool {
-    !matches!(act, Act::Privilege)
-}
-
 fn unused(rules: &RuleSet, own: AgentIndex, used: &BTreeSet<Spot>) -> Vec<Unused> {
     let mut unused = BTreeSet::new();
     let about = rules.rules.iter().enumerate();
-    for (index, rule) in about.filter(|(_, rule)| rule.agents.contains(&own) && is_told(rule.act)) {
+    for (index, rule) in about.filter(|(_, rule)| rule.agents.contains(&own)) {
         for (part, objects) in allowing(rule) {
             for item in all(objects) {
                 let (text, list) = (item.text.to_owned(), item.list.map(str::to_owned));

@@ -16,7 +16,7 @@ use crate::{
     rules::{
         evaluate::{Args, Attempt, Tier, explain_match, is_hit},
         glob::Homes,
-        model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet, Traits},
+        model::{AgentIndex, Moment, Object, Rule, RuleIndex, RuleSet},
         reach::{evaluate_here, needs_name},
     },
 };
@@ -169,7 +169,7 @@ impl Pipeline {
     }
 
     fn count_in(&mut self, event: &Event) {
-        let is_lifecycle = !matches!(event.what, What::File(_) | What::Net(_));
+        let is_lifecycle = !matches!(event.what, What::File(_) | What::Net(_) | What::Privilege(_));
         let (highest, came) = self.sequences.entry((is_lifecycle, event.cpu)).or_default();
         *highest = event.sequence.max(*highest);
         *came += 1;
@@ -227,11 +227,12 @@ impl Pipeline {
         let (act, _) = event.act()?;
         let process = self.agents.processes.get(event.process);
         let exe = process.and_then(|process| process.image.exe.as_deref());
-        let (args, traits) = match &event.what {
-            What::Exec(exec) => (args(exec), exec.traits),
-            _ => (Args::Known(&[]), Traits::NONE),
+        let (how, traits) = (event.how(), event.traits());
+        let args = match &event.what {
+            What::Exec(exec) => args(exec),
+            _ => Args::Known(&[]),
         };
-        Some(Attempt { exe, args, traits, ..Attempt::new(agents, act, object, in_force.now) })
+        Some(Attempt { exe, how, args, traits, ..Attempt::new(agents, act, object, in_force.now) })
     }
 }
 
@@ -348,6 +349,8 @@ pub fn object(event: &Event) -> Object {
         What::Net(net) => {
             Object::Peer { address: net.address, port: net.port, protocol: net.protocol }
         }
+        What::Privilege(used) if used.decision.unknown => Object::Unknown,
+        What::Privilege(used) => Object::Privilege(used.privilege),
         What::Fork { .. } | What::Exit { .. } => Object::Unknown,
     }
 }

@@ -4,8 +4,6 @@
 //! It stands between compile and the switch. What a test expects is no matter here (`driftwatch test`
 //! says that): a rehearsal finds a plan that does not mean what its rules mean.
 
-use monitor_common::Act;
-
 use crate::{
     kernel::{
         Bank, Kernel, KernelError,
@@ -73,21 +71,21 @@ fn compare(
     rules: &InForce,
     example: &Example,
 ) -> Result<(), NotInForce> {
-    let asked = example.act != Act::Privilege;
-    let Some(subject) = Subject::of(&example.object).filter(|_| asked) else { return Ok(()) };
+    let Some(subject) = Subject::of(&example.object) else { return Ok(()) };
     let exe = example.exe.as_deref();
     let acting = [example.agent];
     let attempt = Attempt {
         exe,
+        how: example.how,
         args: Args::Known(&example.args),
         traits: example.traits,
         ..Attempt::new(&acting, example.act, &example.object, rules.now)
     };
     let meant = evaluate_here(&rules.rules, &rules.tier, &rules.homes, &attempt);
     let agents = [rules.agent_numbers[example.agent]];
-    let (act, traits) = (example.act, example.traits);
-    let args = attempt.args;
-    let said = judge.ask(&Question { bank, agents: &agents, act, subject, exe, args, traits })?;
+    let Attempt { act, how, args, traits, .. } = attempt;
+    let said =
+        judge.ask(&Question { bank, agents: &agents, act, subject, exe, how, args, traits })?;
     let rule = said.rule.and_then(|number| rules.order.get(number as usize).copied());
     if (rule, said.done) == (meant.rule, meant.done) {
         return Ok(());

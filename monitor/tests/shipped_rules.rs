@@ -126,16 +126,18 @@ fn the_plan_of_every_set_says_of_its_tests_what_the_rules_say() {
         };
         let plan = compile(&rules, &ground).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
         for test in &rules.tests {
-            let Example { agent, act, object, exe, args, traits, place, .. } = test;
-            if matches!(object, Object::Socket(_) | Object::Privilege(_)) {
+            let Example { agent, act, object, exe, how, args, traits, place, .. } = test;
+            if matches!(object, Object::Socket(_)) {
                 continue;
             }
             hosts += usize::from(matches!(object, Object::Host { .. }));
             let (acting, exe) = ([*agent], exe.as_deref());
-            let (args, traits) = (Args::Known(args), *traits);
-            let attempt = Attempt { exe, args, traits, ..Attempt::new(&acting, *act, object, NOW) };
+            let (how, args, traits) = (*how, Args::Known(args), *traits);
+            let attempt =
+                Attempt { exe, how, args, traits, ..Attempt::new(&acting, *act, object, NOW) };
             let meant = evaluate_here(&rules, &tier, &homes, &attempt).rule;
-            let said = plan.verdict(&[agent_numbers[*agent]], *act, object, exe, args, traits);
+            let said =
+                plan.verdict(&[agent_numbers[*agent]], *act, object, exe, args, (how, traits));
             assert_eq!(said.map(|rule| plan.order[rule]), meant, "{name}: {place}");
         }
     }

@@ -9,7 +9,11 @@ use driftwatch_tests::{
 use monitor::{
     kernel::judge::{Question, Subject},
     rehearsal::NotInForce,
-    rules::{evaluate::Args, model::Traits, plan::KernelPlan},
+    rules::{
+        evaluate::Args,
+        model::{How, Traits},
+        plan::KernelPlan,
+    },
 };
 use monitor_common::{Act, Verdict};
 
@@ -59,6 +63,7 @@ fn ask(half: &mut Half, subject: Subject<'_>) -> anyhow::Result<(Option<u32>, Ve
     let bank = half.kernel.plans.active()?;
     let act = match subject {
         Subject::Peer { .. } | Subject::Host { .. } => Act::Connect,
+        Subject::Privilege(_) => Act::Privilege,
         Subject::Path(_) | Subject::Unknown => Act::Read,
     };
     let question = Question {
@@ -67,6 +72,7 @@ fn ask(half: &mut Half, subject: Subject<'_>) -> anyhow::Result<(Option<u32>, Ve
         act,
         subject,
         exe: None,
+        how: How::Usual,
         args: Args::Known(&[]),
         traits: Traits::NONE,
     };

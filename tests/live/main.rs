@@ -34,6 +34,8 @@ mod learning;
 mod lineage;
 /// Addresses that may not be listened on.
 mod listen;
+/// Code that is mapped and not started.
+mod load;
 /// What is opened and has no name.
 mod nameless;
 /// Agents inside agents.
@@ -46,6 +48,8 @@ mod overload;
 mod paths;
 /// Ports, protocols and the names of this host.
 mod peers;
+/// Rights that reach beyond the process.
+mod privilege;
 /// Who is an agent.
 mod recognition;
 /// Acts that are written down, and judged later.

@@ -62,7 +62,7 @@ fn path(deed: &Deed) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     let text = match deed {
         Deed::Exec { path, .. } | Deed::Read { path } | Deed::Write { path } => path.as_ref()?,
-        Deed::Connect { .. } | Deed::Listen { .. } => return None,
+        Deed::Connect { .. } | Deed::Listen { .. } | Deed::Privilege { .. } => return None,
     };
     Some(std::ffi::OsStr::from_bytes(&text.0).into())
 }

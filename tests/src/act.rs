@@ -99,6 +99,18 @@ impl Act {
         Self::new("op", [operation, &times.to_string()])
     }
 
+    /// Runs code of a file without starting it.
+    #[must_use]
+    pub fn load(path: &Path) -> Self {
+        Self::new("load", [path])
+    }
+
+    /// Uses a right that reaches beyond the process, in this way.
+    #[must_use]
+    pub fn use_right(how: &str) -> Self {
+        Self::new("use", [how])
+    }
+
     /// Waits.
     #[must_use]
     pub fn sleep(seconds: u32) -> Self {

@@ -97,7 +97,7 @@ impl Agents {
                 self.processes.exited(event.process);
                 self.leave(event.process);
             }
-            What::File(_) | What::Net(_) => {}
+            What::File(_) | What::Net(_) | What::Privilege(_) => {}
         }
     }
 

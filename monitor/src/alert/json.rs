@@ -57,13 +57,14 @@ fn arguments(process: &Process) -> Vec<String> {
 
 fn object(object: &Object, is_program: bool) -> Value {
     match object {
-        Object::File { path, inode: (device, inode), uring, unlinked } => json!({
+        Object::File { path, inode: (device, inode), uring, unlinked, loaded } => json!({
             "kind": if is_program { "executable" } else { "file" },
             "path": optional(path.as_ref()),
             "device": device,
             "inode": inode,
             "io_uring": uring,
             "unlinked": unlinked,
+            "loaded": loaded,
         }),
         Object::Peer { address, port, protocol, sent } => json!({
             "kind": "peer",
@@ -71,6 +72,10 @@ fn object(object: &Object, is_program: bool) -> Value {
             "port": port,
             "protocol": protocol_name(*protocol),
             "sent": sent,
+        }),
+        Object::Privilege(privilege) => json!({
+            "kind": "privilege",
+            "privilege": privilege.name(),
         }),
     }
 }

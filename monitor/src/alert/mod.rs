@@ -17,7 +17,7 @@ use crate::{
     agent::Process,
     event::{ProcessId, SessionId, What},
     pipeline::Finding,
-    rules::model::{Mode, Rule, Trait},
+    rules::model::{Mode, Privilege, Rule, Trait},
 };
 
 /// What the host knows and a finding does not.
@@ -74,7 +74,7 @@ pub struct Alert {
 /// What it was done to.
 #[derive(Clone, Debug)]
 pub enum Object {
-    /// A file was opened, or a program started.
+    /// A file was opened, or a program started or loaded.
     File {
         /// Its path, none where it is unknown.
         path: Option<Vec<u8>>,
@@ -84,6 +84,8 @@ pub enum Object {
         uring: bool,
         /// It has no name any more.
         unlinked: bool,
+        /// It was mapped as code, and neither opened nor started.
+        loaded: bool,
     },
     /// A peer was named.
     Peer {
@@ -96,6 +98,8 @@ pub enum Object {
         /// A datagram was sent; otherwise a socket was connected.
         sent: bool,
     },
+    /// A right was used.
+    Privilege(Privilege),
 }
 
 /// The rule, as far as an alert tells of it.
@@ -198,22 +202,29 @@ impl Object {
                 inode: exec.inode,
                 uring: false,
                 unlinked: exec.traits.has(Trait::Deleted),
+                loaded: false,
             },
             What::File(file) => Self::File {
                 path: file.path.clone(),
                 inode: file.inode,
                 uring: file.origin == Origin::Uring,
-                unlinked: false,
+                unlinked: file.traits.has(Trait::Deleted),
+                loaded: file.origin == Origin::Load,
             },
+            What::Privilege(used) => Self::Privilege(used.privilege),
             What::Net(net) => Self::Peer {
                 address: net.address,
                 port: net.port,
                 protocol: net.protocol,
                 sent: net.call == Call::Send,
             },
-            What::Fork { .. } | What::Exit { .. } => {
-                Self::File { path: None, inode: (0, 0), uring: false, unlinked: false }
-            }
+            What::Fork { .. } | What::Exit { .. } => Self::File {
+                path: None,
+                inode: (0, 0),
+                uring: false,
+                unlinked: false,
+                loaded: false,
+            },
         }
     }
 }

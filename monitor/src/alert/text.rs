@@ -67,14 +67,19 @@ fn outcome(alert: &Alert) -> &'static str {
 
 fn object(object: &Object) -> String {
     match object {
-        Object::File { path: Some(path), uring, unlinked, .. } => {
-            let how = if *uring { " (io_uring)" } else { "" };
+        Object::File { path: Some(path), uring, unlinked, loaded, .. } => {
+            let how = match (loaded, uring) {
+                (true, _) => " (loaded)",
+                (false, true) => " (io_uring)",
+                (false, false) => "",
+            };
             let gone = if *unlinked { " (deleted)" } else { "" };
             format!("{}{how}{gone}", shown(path))
         }
         Object::File { path: None, inode: (device, inode), .. } => {
             format!("an unknown file (device {device}, inode {inode})")
         }
+        Object::Privilege(privilege) => privilege.name().to_owned(),
         Object::Peer { address, port, protocol, .. } => {
             let address = address_text(*address);
             let address = if address.contains(':') { format!("[{address}]") } else { address };

@@ -4,13 +4,13 @@
 use std::net::Ipv6Addr;
 
 use monitor_common::{
-    Act, Verdict, file, net, process,
+    Act, Verdict, file, net, privilege, process,
     process::exec_flag,
     record::{self, Header, Kind},
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use super::{Decision, Event, Exec, File, Net, ProcessId, SessionId, What};
+use super::{Decision, Event, Exec, File, Net, ProcessId, SessionId, Use, What};
 use crate::rules::model::{Trait, Traits};
 
 /// What is wrong with a record.
@@ -33,7 +33,7 @@ pub enum DecodeError {
     /// Nobody knows this verdict.
     #[error("a record with unknown verdict {0}")]
     Verdict(u8),
-    /// Nobody knows this act, or not of a file.
+    /// Nobody knows this act, or not of a file that was opened or mapped so.
     #[error("a file record with act {0}")]
     Act(u32),
     /// Nobody knows this origin.
@@ -42,6 +42,9 @@ pub enum DecodeError {
     /// Nobody knows this call.
     #[error("a net record with unknown call {0}")]
     Call(u32),
+    /// Nobody knows this right.
+    #[error("a privilege record with unknown privilege {0}")]
+    Privilege(u32),
     /// It lacks a session.
     #[error("a record of no session")]
     Session,
@@ -67,6 +70,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         Kind::Exit => What::Exit { status: take::<process::Exit>(&mut rest)?.status },
         Kind::File => file(&mut rest)?,
         Kind::Net => net(&take(&mut rest)?)?,
+        Kind::Privilege => used(&take(&mut rest)?)?,
     };
     if !rest.is_empty() {
         return Err(DecodeError::Size { said: header.size, actual: bytes.len() - rest.len() });
@@ -155,15 +159,17 @@ fn arguments(area: &[u8]) -> Vec<Vec<u8>> {
 
 fn file(rest: &mut &[u8]) -> Result<What, DecodeError> {
     let body: file::File = take(rest)?;
-    let act = match Act::try_from(body.act) {
-        Ok(act @ (Act::Read | Act::Write)) => act,
+    let origin = file::Origin::try_from(body.origin).map_err(DecodeError::Origin)?;
+    let act = match (Act::try_from(body.act), origin == file::Origin::Load) {
+        (Ok(act @ (Act::Read | Act::Write)), false) | (Ok(act @ Act::Exec), true) => act,
         _ => return Err(DecodeError::Act(body.act)),
     };
     Ok(What::File(File {
         act,
         path: path(take_bytes(rest, body.path_len)?),
         inode: (body.device, body.inode),
-        origin: file::Origin::try_from(body.origin).map_err(DecodeError::Origin)?,
+        origin,
+        traits: traits(body.traits),
         decision: decision(&body.decision)?,
     }))
 }
@@ -178,12 +184,21 @@ fn net(body: &net::Net) -> Result<What, DecodeError> {
     }))
 }
 
+fn used(body: &privilege::Use) -> Result<What, DecodeError> {
+    Ok(What::Privilege(Use {
+        privilege: privilege::Privilege::try_from(body.privilege)
+            .map_err(DecodeError::Privilege)?,
+        decision: decision(&body.decision)?,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use zerocopy::IntoBytes as _;
 
     use super::*;
+    use crate::rules::model::How;
 
     fn header(kind: u32, size: usize) -> Header {
         let size = u32::try_from(size).expect("small");
@@ -217,6 +232,40 @@ mod tests {
         let event = decode(&file_record(b"")).expect("a whole record");
         let What::File(file) = event.what else { panic!("a file event") };
         assert_eq!(file.path, None);
+    }
+
+    #[test]
+    fn a_load_is_an_exec_that_is_no_start() {
+        let record = |act: Act, origin: file::Origin| {
+            let body = file::File {
+                act: act as u32,
+                origin: origin as u32,
+                traits: exec_flag::DELETED,
+                ..Default::default()
+            };
+            let size = size_of::<Header>() + size_of::<file::File>();
+            decode(&[header(Kind::File as u32, size).as_bytes(), body.as_bytes()].concat())
+        };
+        let event = record(Act::Exec, file::Origin::Load).expect("a whole record");
+        assert_eq!((event.how(), event.traits().has(Trait::Deleted)), (How::Load, true));
+        assert_eq!(record(Act::Exec, file::Origin::Call), Err(DecodeError::Act(0)));
+        assert_eq!(record(Act::Read, file::Origin::Load), Err(DecodeError::Act(1)));
+    }
+
+    #[test]
+    fn a_right_has_a_name_or_is_refused() {
+        let record = |privilege| {
+            let body = privilege::Use { privilege, ..Default::default() };
+            let size = size_of::<Header>() + size_of::<privilege::Use>();
+            decode(&[header(Kind::Privilege as u32, size).as_bytes(), body.as_bytes()].concat())
+        };
+        for (number, (_, privilege)) in (0..).zip(privilege::Privilege::WORDS) {
+            let What::Privilege(used) = record(number).expect("a whole record").what else {
+                panic!("a use of a right")
+            };
+            assert_eq!(used.privilege, privilege);
+        }
+        assert_eq!(record(8), Err(DecodeError::Privilege(8)));
     }
 
     #[test]

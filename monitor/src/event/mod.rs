@@ -17,10 +17,11 @@ use monitor_common::{
     Act, Verdict,
     file::Origin,
     net::Call,
+    privilege::Privilege,
     tag::{LIMITS, NO_AGENT},
 };
 
-use crate::rules::model::Traits;
+use crate::rules::model::{How, Traits};
 
 /// A process, once and for all: the pid and when it was started, in the hundredths of a second that
 /// `/proc/PID/stat` counts in, for both the kernel half and `/proc` must lead to the same identity.
@@ -90,10 +91,12 @@ pub enum What {
         /// As `wait` gives it.
         status: u32,
     },
-    /// A file was opened.
+    /// A file was opened, or mapped as code.
     File(File),
     /// A peer was named, or an own address.
     Net(Net),
+    /// A right was used.
+    Privilege(Use),
 }
 
 /// What the kernel half decided.
@@ -134,17 +137,19 @@ pub struct Exec {
     pub decision: Decision,
 }
 
-/// An open.
+/// An open, or a load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Read or write.
+    /// Read or write; exec of a load.
     pub act: Act,
     /// The path, none where it is unknown.
     pub path: Option<Vec<u8>>,
     /// `s_dev` and number of the inode.
     pub inode: (u32, u64),
-    /// How it was opened.
+    /// How it was opened, or that it was mapped.
     pub origin: Origin,
+    /// Of a load: what is special about the file.
+    pub traits: Traits,
     /// What the rules say of it.
     pub decision: Decision,
 }
@@ -164,6 +169,15 @@ pub struct Net {
     pub decision: Decision,
 }
 
+/// The use of a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Which.
+    pub privilege: Privilege,
+    /// What the rules say of it.
+    pub decision: Decision,
+}
+
 impl Event {
     /// The number of the innermost agent: the one that the session is a run of.
     #[must_use]
@@ -178,7 +192,27 @@ impl Event {
             What::Exec(exec) => Some((Act::Exec, exec.decision)),
             What::File(file) => Some((file.act, file.decision)),
             What::Net(net) => Some((net.call.act(), net.decision)),
+            What::Privilege(used) => Some((Act::Privilege, used.decision)),
             What::Fork { .. } | What::Exit { .. } => None,
+        }
+    }
+
+    /// In what way the act is done.
+    #[must_use]
+    pub const fn how(&self) -> How {
+        match &self.what {
+            What::File(File { origin: Origin::Load, .. }) => How::Load,
+            _ => How::Usual,
+        }
+    }
+
+    /// Of a program that is started or loaded: what is special about it.
+    #[must_use]
+    pub const fn traits(&self) -> Traits {
+        match &self.what {
+            What::Exec(exec) => exec.traits,
+            What::File(file) => file.traits,
+            _ => Traits::NONE,
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     event::Decision,
     rules::{
         evaluate::Args,
-        model::{Object, Trait, Traits},
+        model::{How, Object, Privilege, Trait, Traits},
     },
 };
 
@@ -41,9 +41,11 @@ pub struct Question<'a> {
     pub subject: Subject<'a>,
     /// The executable of the process that acts, where it is known.
     pub exe: Option<&'a [u8]>,
+    /// In what way it is done.
+    pub how: How,
     /// Of a program start: its arguments.
     pub args: Args<'a>,
-    /// Of a program start: what is special about the program.
+    /// Of a program: what is special about it.
     pub traits: Traits,
 }
 
@@ -70,6 +72,8 @@ pub enum Subject<'a> {
         /// `IPPROTO_*`.
         protocol: u16,
     },
+    /// A right.
+    Privilege(Privilege),
     /// Something that could not be known.
     Unknown,
 }
@@ -87,7 +91,8 @@ impl<'a> Subject<'a> {
                 Some(Self::Host { name: name.as_bytes(), port: *port, protocol: *protocol })
             }
             Object::Unknown => Some(Self::Unknown),
-            Object::Socket(_) | Object::Privilege(_) => None,
+            Object::Privilege(privilege) => Some(Self::Privilege(*privilege)),
+            Object::Socket(_) => None,
         }
     }
 }
@@ -137,12 +142,17 @@ impl<'a> Judge<'a> {
             .copy_from_slice(question.agents);
         draft.traits = flags(question.traits);
         draft.args_len = area(&mut draft.args, question.args);
+        draft.loaded = u32::from(question.how == How::Load);
         draft.exe_len = question.exe.map_or(Ok(0), |exe| at_end(&mut draft.exe, exe))?;
         match question.subject {
             Subject::Unknown => draft.object = question::UNKNOWN,
             Subject::Path(path) => {
                 draft.object = question::PATH;
                 draft.path_len = at_end(&mut draft.path, path)?;
+            }
+            Subject::Privilege(privilege) => {
+                draft.object = question::PRIVILEGE;
+                draft.privilege = privilege as u32;
             }
             Subject::Peer { address, port, protocol } => {
                 draft.object = question::PEER;

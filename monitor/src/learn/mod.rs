@@ -14,6 +14,7 @@ mod pattern;
 mod peer;
 mod place;
 mod proposal;
+mod rights;
 mod secret;
 pub mod seen;
 #[cfg(test)]
@@ -117,7 +118,8 @@ pub struct Learned {
     pub projects: Vec<String>,
 }
 
-/// The acts that recordings have.
+/// The acts of which what was seen is put on a list of what is allowed. Rights are not: see
+/// [`rights`].
 pub const ACTS: [Act; 4] = [Act::Exec, Act::Read, Act::Write, Act::Connect];
 
 /// Learns from what was seen of `agent`.

@@ -33,7 +33,8 @@ impl Learned {
         text += "\nrules:\n";
         let rules: Vec<String> = ACTS.iter().filter_map(|act| self.rule(*act)).collect();
         let shut = self.shut.iter().map(|(act, items)| self.shut_rule(*act, items));
-        text += &rules.into_iter().chain(shut).collect::<Vec<String>>().join("\n");
+        let rights = self.rights_rule();
+        text += &rules.into_iter().chain(shut).chain(rights).collect::<Vec<String>>().join("\n");
         text + &self.footer()
     }
 
@@ -193,7 +194,7 @@ impl Learned {
         text
     }
 
-    fn id(&self, act: Act, more: &str) -> String {
+    pub(super) fn id(&self, act: Act, more: &str) -> String {
         let name: String = self.agent.chars().take(LONGEST_NAME).collect();
         format!("learned-{}-{}{more}", name.trim_end_matches('-'), act.name())
     }

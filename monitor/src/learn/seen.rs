@@ -11,7 +11,7 @@ use crate::{
     recording::{Deed, Entry, Recording},
     rules::{
         glob::Homes,
-        model::{Moment, Object},
+        model::{How, Moment, Object},
     },
 };
 
@@ -83,6 +83,9 @@ impl Seen {
         let mut sessions = BTreeSet::new();
         let mut acts = 0;
         for entry in &recording.entries {
+            if entry.deed.how() == How::Load {
+                continue; // libraries are on no list of permitted programs
+            }
             if is_judged(entry, agent) {
                 sessions.insert(&*entry.session);
                 acts += 1;

@@ -8,7 +8,7 @@ use crate::{
     rules::{
         Users,
         evaluate::{Attempt, Tier, evaluate},
-        model::{Moment, RuleSet},
+        model::{Moment, Privilege, RuleSet},
     },
 };
 
@@ -140,6 +140,37 @@ fn an_act_that_was_never_seen_is_not_allowed() {
 }
 
 #[test]
+fn rights_that_were_used_are_told_and_all_others_are_shut() {
+    let used = |right: &str| entry(Deed::Privilege { right: Some(right.to_owned()) });
+    let stopped = Entry { verdict: "kill".to_owned(), ..used("bpf") };
+    let (_, text, rules) =
+        proposed(&recording(vec![used("mount"), used("mount"), stopped]), &Choices::default());
+    let allowed = |right| is_allowed(&rules, Act::Privilege, &Object::Privilege(right));
+    for (_, right) in Privilege::WORDS {
+        assert_eq!(allowed(right), right == Privilege::Mount, "{right}\n{text}");
+    }
+    assert!(text.contains("# Used, and so not shut: mount (2 times, by"), "{text}");
+}
+
+#[test]
+fn what_is_loaded_is_no_program_that_was_started() {
+    let load = |path: &str| {
+        entry(Deed::Exec {
+            path: Some(path.into()),
+            argv: Vec::new(),
+            cwd: None,
+            root: false,
+            is: Vec::new(),
+            load: true,
+        })
+    };
+    let read = entry(Deed::Read { path: Some("/srv/a/x".into()) });
+    let (_, text, _) =
+        proposed(&recording(vec![load("/usr/lib/libssl.so.3"), read]), &Choices::default());
+    assert!(!text.contains("libssl"), "{text}");
+}
+
+#[test]
 fn a_file_name_writes_no_rules() {
     let name = "/srv/a/x\n        - /**\nrules:\n  # \u{2028}'\"";
     let entries = vec![
@@ -149,7 +180,7 @@ fn a_file_name_writes_no_rules() {
     ];
     let (_, text, rules) = proposed(&recording(entries), &Choices::default());
     assert!(!is_allowed(&rules, Act::Read, &path("/etc/passwd")), "{text}");
-    assert_eq!(rules.rules.len(), 4, "{text}");
+    assert_eq!(rules.rules.len(), 5, "{text}");
 }
 
 fn heading() -> Heading {
@@ -269,7 +300,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         5 => path().prop_map(|path| Deed::Read { path }),
         3 => path().prop_map(|path| Deed::Write { path }),
-        1 => path().prop_map(|path| Deed::Exec { path, argv: Vec::new(), cwd: None, root: false, is: Vec::new() }),
+        1 => path().prop_map(|path| Deed::Exec { path, argv: Vec::new(), cwd: None, root: false, is: Vec::new(), load: false }),
         1 => connect,
     ]
 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::Agents,
     event::{Event, ProcessId, What},
-    rules::model::{self, Moment, Trait, Traits},
+    rules::model::{self, How, Moment, Privilege, Trait, Traits},
 };
 
 /// The only version there is.
@@ -75,12 +75,13 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "lowercase")]
 pub enum Deed {
-    /// A program is started.
+    /// A program is started, or code loaded.
     Exec {
         /// Its path.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<Text>,
         /// Arguments, the program's name first.
+        #[serde(default)]
         argv: Vec<Text>,
         /// The working directory.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,6 +92,9 @@ pub enum Deed {
         /// What is special about the program, in the words of rules: memfd, deleted, setuid, writable.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         is: Vec<String>,
+        /// It is mapped as code and not started: then there are no arguments.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        load: bool,
     },
     /// A file is opened so that it can be read.
     Read {
@@ -124,6 +128,12 @@ pub enum Deed {
         port: u16,
         /// `IPPROTO_*`.
         protocol: u16,
+    },
+    /// A right is used.
+    Privilege {
+        /// Which, in the words of rules.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        right: Option<String>,
     },
 }
 
@@ -191,6 +201,15 @@ fn parent(event: &Event) -> Option<ProcessId> {
     }
 }
 
+fn words(traits: Traits) -> Vec<String> {
+    traits.iter().map(|one| one.name().to_owned()).collect()
+}
+
+/// A right by its word; none for a word that nobody knows.
+fn privilege(word: &str) -> Option<Privilege> {
+    Privilege::WORDS.into_iter().find(|(known, _)| *known == word).map(|(_, right)| right)
+}
+
 impl Deed {
     fn of(event: &Event) -> Option<Self> {
         // What was judged as unknown is unknown, even if something of its name came.
@@ -202,7 +221,16 @@ impl Deed {
                 argv: exec.argv.iter().cloned().map(Text).collect(),
                 cwd: exec.cwd.clone().map(Text),
                 root: exec.root,
-                is: exec.traits.iter().map(|one| one.name().to_owned()).collect(),
+                is: words(exec.traits),
+                load: false,
+            }),
+            What::File(file) if file.act == Act::Exec => Some(Self::Exec {
+                path: text(&file.path),
+                argv: Vec::new(),
+                cwd: None,
+                root: false,
+                is: words(file.traits),
+                load: true,
             }),
             What::File(file) if file.act == Act::Write => {
                 Some(Self::Write { path: text(&file.path) })
@@ -219,6 +247,9 @@ impl Deed {
                 protocol: net.protocol,
                 name: None,
             }),
+            What::Privilege(used) => {
+                Some(Self::Privilege { right: known.then(|| used.privilege.name().to_owned()) })
+            }
             What::Fork { .. } | What::Exit { .. } => None,
         }
     }
@@ -232,6 +263,7 @@ impl Deed {
             Self::Write { .. } => Act::Write,
             Self::Connect { .. } => Act::Connect,
             Self::Listen { .. } => Act::Listen,
+            Self::Privilege { .. } => Act::Privilege,
         }
     }
 
@@ -253,6 +285,19 @@ impl Deed {
                 };
                 model::Object::Peer { address, port: *port, protocol: *protocol }
             }
+            Self::Privilege { right } => right
+                .as_deref()
+                .and_then(privilege)
+                .map_or(model::Object::Unknown, model::Object::Privilege),
+        }
+    }
+
+    /// In what way it is done.
+    #[must_use]
+    pub const fn how(&self) -> How {
+        match self {
+            Self::Exec { load: true, .. } => How::Load,
+            _ => How::Usual,
         }
     }
 
@@ -291,6 +336,23 @@ mod tests {
         assert_eq!(recording.entries[0].deed.object(), model::Object::Path(b"/\xff".to_vec()));
         assert_eq!(serde_json::to_string(&recording.heading).expect("text"), HEADING);
         assert_eq!(serde_json::to_string(&recording.entries[0]).expect("text"), READ);
+    }
+
+    #[test]
+    fn a_load_and_a_right_are_told_apart_from_a_start() {
+        let load = READ.replace(r#""act":"read""#, r#""act":"exec""#);
+        let load = load.replace(r#"{"hex":"2fff"}"#, r#""/x.so","argv":[],"load":true"#);
+        let right = READ.replace(r#""read","path":{"hex":"2fff"}"#, r#""privilege","right":"bpf""#);
+        let odd = right.replace("bpf", "magic");
+        let recording = read(&format!("{HEADING}\n{load}\n{right}\n{odd}")).expect("a recording");
+        let deeds: Vec<&Deed> = recording.entries.iter().map(|entry| &entry.deed).collect();
+        assert_eq!((deeds[0].act(), deeds[0].how()), (Act::Exec, How::Load));
+        assert_eq!(deeds[1].object(), model::Object::Privilege(Privilege::Bpf));
+        assert_eq!((deeds[1].act(), deeds[1].how()), (Act::Privilege, How::Usual));
+        assert_eq!(deeds[2].object(), model::Object::Unknown);
+        for (entry, line) in recording.entries.iter().zip([load, right, odd]) {
+            assert_eq!(serde_json::to_string(entry).expect("text"), line);
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl<'a> Judge<'a> {
         let armed = self.progress.as_ref().map(|past| past.armed(self.rules, &who, seconds));
         let attempt = Attempt {
             exe: entry.exe.as_ref().map(|exe| exe.0.as_slice()),
+            how: entry.deed.how(),
             args: Args::Known(&args),
             traits: entry.deed.traits(),
             armed: armed.as_deref().unwrap_or_default(),

@@ -11,7 +11,7 @@ use super::{judge::session_number, stops};
 use crate::{
     alert::redact,
     event::shown,
-    recording::{Deed, Entry},
+    recording::{Deed, Entry, Text},
     rules::model::{Moment, Place},
 };
 
@@ -222,13 +222,21 @@ fn agent(entry: &Entry) -> String {
     shown(name.as_bytes()).to_string()
 }
 
+const UNKNOWN: &str = "(unknown)";
+
+fn named(path: &Option<Text>) -> String {
+    path.as_ref().map_or_else(|| UNKNOWN.to_owned(), |path| shown(&path.0).to_string())
+}
+
 /// What an act is done to, as people write it.
 #[must_use]
 pub fn object(deed: &Deed) -> String {
     match deed {
-        Deed::Exec { path, .. } | Deed::Read { path } | Deed::Write { path } => {
-            path.as_ref().map_or_else(|| "(unknown)".to_owned(), |path| shown(&path.0).to_string())
-        }
+        Deed::Exec { path, load, .. } => named(path) + if *load { " (loaded)" } else { "" },
+        Deed::Read { path } | Deed::Write { path } => named(path),
+        Deed::Privilege { right } => right
+            .as_ref()
+            .map_or_else(|| UNKNOWN.to_owned(), |right| shown(right.as_bytes()).to_string()),
         Deed::Connect { address, port, protocol, name: Some(name) } => {
             format!("{}:{port}{} ({address})", shown(name.as_bytes()), suffix(*protocol))
         }

@@ -56,6 +56,29 @@ fn stopped(report: &Report) -> Vec<&str> {
     report.stopped.first.iter().map(|stop| stop.act.session.as_str()).collect()
 }
 
+#[test]
+fn what_is_loaded_is_stopped_by_never_and_not_by_only() {
+    let load = r#""act":"exec","path":"/tmp/x.so","load":true"#;
+    let start = r#""act":"exec","path":"/tmp/x.so","argv":["x"]"#;
+    let recording = recorded(&[(1, "01", load), (2, "02", start)]);
+    let rule = |sense: &str| {
+        enforced(rules(&format!(
+            "  - {{ id: r, title: t, agents: [one], exec: {{ {sense} }}, action: deny }}\n"
+        )))
+    };
+    assert_eq!(stopped(&replay(&rule("never: [/tmp/**]"), None, &recording)), ["01", "02"]);
+    assert_eq!(stopped(&replay(&rule("only: [/usr/**]"), None, &recording)), ["02"]);
+}
+
+#[test]
+fn a_right_that_is_shut_is_stopped() {
+    let used = |right: &str| format!(r#""act":"privilege","right":"{right}""#);
+    let recording = recorded(&[(1, "01", &used("bpf")), (2, "02", &used("mount"))]);
+    let shut =
+        "  - { id: r, title: t, agents: [one], privilege: { never: [mount] }, action: deny }\n";
+    assert_eq!(stopped(&replay(&enforced(rules(shut)), None, &recording)), ["02"]);
+}
+
 fn egress(hosts: &str) -> RuleSet {
     enforced(rules(&format!(
         "  - {{ id: egress, title: t, agents: [one], connect: {{ only: [{hosts}] }}, action: deny }}\n"

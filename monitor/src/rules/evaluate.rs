@@ -9,8 +9,8 @@ use monitor_common::{Act, Verdict};
 use super::{
     glob::Homes,
     model::{
-        AgentIndex, Exception, How, Item, Mode, Moment, Object, Objects, Place, Rule, RuleIndex,
-        RuleSet, Sense, Severity, Traits,
+        AgentIndex, Exception, How, Item, Mode, Moment, Object, Objects, Place, Program, Rule,
+        RuleIndex, RuleSet, Sense, Severity, Traits,
     },
     words::Words,
 };
@@ -273,14 +273,16 @@ fn first_match<'a>(
     attempt: &Attempt<'_>,
     unsure: bool,
 ) -> Option<Matched<'a>> {
-    let Attempt { object, args, traits, .. } = *attempt;
+    let Attempt { object, how, args, traits, .. } = *attempt;
+    // Code that is mapped has no arguments, not even none.
+    let concerns = |program: &Program| how != How::Load || !matches!(program, Program::With(..));
     match (objects, object) {
         (Objects::Paths(items), Object::Path(path)) => {
             first(items, |glob| glob.matches(path, homes))
         }
-        (Objects::Programs(items), Object::Path(path)) => {
-            first(items, |program| program.matches(path, args, unsure, traits, homes))
-        }
+        (Objects::Programs(items), Object::Path(path)) => first(items, |program| {
+            concerns(program) && program.matches(path, args, unsure, traits, homes)
+        }),
         (Objects::Destinations(items), object) => {
             first(items, |destination| destination.covers(object, homes))
         }

@@ -18,7 +18,7 @@ use monitor_common::{
 use super::{
     compile::{END, covers, key},
     evaluate::Args,
-    model::{Object, Traits},
+    model::{How, Object, Traits},
     plan::{KernelPlan, add, numbers},
 };
 
@@ -117,8 +117,8 @@ impl KernelPlan {
     }
 
     /// The rule that decides what becomes of an act, as its number in the plan. `exe` is the
-    /// executable of the process that acts, none where it is not known; `args` and `traits` are those of a
-    /// program that is started.
+    /// executable of the process that acts, none where it is not known; `args` are those of a program that is
+    /// started, `how` and `traits` of one that is started or loaded.
     #[must_use]
     pub fn verdict(
         &self,
@@ -127,11 +127,14 @@ impl KernelPlan {
         object: &Object,
         exe: Option<&[u8]>,
         args: Args<'_>,
-        traits: Traits,
+        (how, traits): (How, Traits),
     ) -> Option<usize> {
         let mut holding = self.holding(agents, act);
         if !matches!(object, Object::Host { .. }) {
             holding.iter_mut().zip(self.header.named).for_each(|(word, named)| *word &= !named);
+        }
+        if how == How::Load {
+            holding.iter_mut().zip(self.header.only).for_each(|(word, only)| *word &= !only);
         }
         let mut bits = match object {
             Object::Path(path) => self.classify_path(path),
@@ -141,12 +144,13 @@ impl KernelPlan {
             Object::Host { name, port, protocol } => {
                 self.classify_host(name.as_bytes(), *port, *protocol)
             }
+            Object::Privilege(one) => self.classes[self.header.privileges[*one as usize] as usize],
             // No hook sees these.
-            Object::Socket(_) | Object::Privilege(_) => Bits::default(),
+            Object::Socket(_) => Bits::default(),
             Object::Unknown => return numbers(&holding).next(),
         };
         traits.iter().for_each(|one| self.add(self.header.traits[one as usize], &mut bits));
-        if act == Act::Exec {
+        if act == Act::Exec && how != How::Load {
             self.classify_arguments(args, &mut bits);
         }
         let mut hit: [u64; RULE_WORDS] =

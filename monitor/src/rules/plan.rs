@@ -17,7 +17,7 @@ use monitor_common::{
     },
 };
 
-use super::model::{RuleIndex, Trait};
+use super::model::{Privilege, RuleIndex, Trait};
 
 /// Key of a literal within a bank: its hash and its length.
 pub type LiteralHash = (u64, u32);
@@ -177,6 +177,11 @@ impl fmt::Display for KernelPlan {
         for ((name, _), class) in Trait::WORDS.into_iter().zip(self.header.traits) {
             if class != 0 {
                 writeln!(f, "{name}: class {class}")?;
+            }
+        }
+        for ((name, _), class) in Privilege::WORDS.into_iter().zip(self.header.privileges) {
+            if class != 0 {
+                writeln!(f, "privilege {name}: class {class}")?;
             }
         }
         for clause in &self.clauses {

@@ -46,9 +46,10 @@ impl Installed {
     }
 
     fn meant(&self, homes: &Homes, attempt: &Attempt) -> Said {
-        let Attempt { agents, act, object, exe, traits, .. } = attempt;
+        let Attempt { agents, act, object, exe, how, traits, .. } = attempt;
         let attempt = evaluate::Attempt {
             exe: exe.as_deref(),
+            how: *how,
             args: attempt.args(),
             traits: *traits,
             ..evaluate::Attempt::new(agents, *act, object, Moment::UNIX_EPOCH)
@@ -69,9 +70,9 @@ impl Installed {
             .map(|&agent| u32::try_from(agent + 1).expect("few agents"))
             .collect();
         let subject = Subject::of(&attempt.object).context("an object that can be asked about")?;
-        let (act, exe, traits) = (attempt.act, attempt.exe.as_deref(), attempt.traits);
-        let question =
-            Question { bank, agents: &agents, act, subject, exe, args: attempt.args(), traits };
+        let Attempt { act, how, traits, .. } = *attempt;
+        let (exe, args) = (attempt.exe.as_deref(), attempt.args());
+        let question = Question { bank, agents: &agents, act, subject, exe, how, args, traits };
         let decision = judge.ask(&question)?;
         ensure!(decision.unknown == (attempt.object == Object::Unknown), "{decision:?}");
         let rule = decision.rule.map(|number| self.plan.order[number as usize]);

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, net::Ipv6Addr};
 
 use monitor::rules::{
     evaluate::Args,
-    model::{Object, Trait, Traits},
+    model::{How, Object, Privilege, Trait, Traits},
 };
 use monitor_common::{Act, plan::LIST_BYTES};
 
@@ -111,6 +111,9 @@ const NAME_MAX: usize = 255;
 /// The longest a path can be.
 const PATH_MAX: usize = 4095;
 
+/// What is done; reads more often than the rest.
+const ACTS: [Act; 6] = [Act::Exec, Act::Read, Act::Read, Act::Write, Act::Connect, Act::Privilege];
+
 /// How many agents the rules know.
 pub(super) const AGENTS: usize = 5;
 
@@ -180,6 +183,7 @@ pub(super) struct Attempt {
     pub(super) act: Act,
     pub(super) object: Object,
     pub(super) exe: Option<Vec<u8>>,
+    pub(super) how: How,
     pub(super) traits: Traits,
     /// None where they are not known.
     args: Option<Vec<Vec<u8>>>,
@@ -201,7 +205,7 @@ impl Draw {
     }
 
     fn rule(&mut self) -> Rule {
-        let act = self.one(&[Act::Exec, Act::Read, Act::Read, Act::Write, Act::Connect]);
+        let act = self.one(&ACTS);
         let agents = (0..self.within(1, 3)).map(|_| self.below(AGENTS)).collect::<Vec<_>>();
         Rule {
             agents,
@@ -227,6 +231,7 @@ impl Draw {
         let item = |draw: &mut Self| match act {
             Act::Connect if draw.once_in(3) => draw.host_item(),
             Act::Connect => draw.one(NETWORKS).to_owned() + draw.one(SUFFIXES),
+            Act::Privilege => draw.one(&Privilege::WORDS).0.to_owned(),
             Act::Exec if draw.once_in(5) => draw.one(&Trait::WORDS).0.to_owned(),
             Act::Exec if draw.once_in(2) => draw.program(),
             _ => draw.glob(),
@@ -276,7 +281,7 @@ impl Draw {
 
     /// An act, most often one that some rule is about.
     pub(super) fn attempt(&mut self, rules: &[Rule]) -> Attempt {
-        let any = self.one(&[Act::Exec, Act::Read, Act::Write, Act::Connect]);
+        let any = self.one(&ACTS);
         let about = &rules[self.below(rules.len())];
         let act = if self.once_in(4) { any } else { about.act };
         let mut agents = if self.once_in(4) { Vec::new() } else { about.agents[..1].to_vec() };
@@ -291,14 +296,17 @@ impl Draw {
             _ if self.once_in(25) => Object::Unknown,
             Act::Connect if self.once_in(2) => self.host(),
             Act::Connect => self.peer(),
+            Act::Privilege => Object::Privilege(self.one(&Privilege::WORDS).1),
             _ => Object::Path(self.path()),
         };
         let exe = (!self.once_in(6)).then(|| self.path());
         let special = if act == Act::Exec { self.below(3) } else { 0 };
         let traits = (0..special).map(|_| self.one(&Trait::WORDS).1);
         let traits = traits.fold(Traits::NONE, Traits::with);
-        let args = if act == Act::Exec { self.args() } else { Some(Vec::new()) };
-        Attempt { agents, act, object, exe, traits, args }
+        let how = if act == Act::Exec && self.once_in(2) { How::Load } else { How::Usual };
+        let starts = act == Act::Exec && how == How::Usual;
+        let args = if starts { self.args() } else { Some(Vec::new()) };
+        Attempt { agents, act, object, exe, how, traits, args }
     }
 
     pub(super) fn port(&mut self) -> u16 {
@@ -410,7 +418,11 @@ fn write_rule(text: &mut String, number: usize, rule: &Rule) {
     if !rule.exceptions.is_empty() {
         *text += "      except:\n";
     }
-    let what = if *act == Act::Connect { "to" } else { "path" };
+    let what = match act {
+        Act::Connect => "to",
+        Act::Privilege => "privilege",
+        _ => "path",
+    };
     for Exception { items, exe } in &rule.exceptions {
         let _never_fails = writeln!(text, "        - {what}: {}", list(items));
         if !exe.is_empty() {

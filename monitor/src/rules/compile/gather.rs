@@ -17,7 +17,7 @@ use super::{
 };
 use crate::rules::{
     glob::{Anchor, Glob, HOME, Homes},
-    model::{Destination, Item, Objects, Place, Program, Sign, To, Trait},
+    model::{Destination, Item, Objects, Place, Privilege, Program, Sign, To, Trait},
     plan::{Bit, add},
     reach::Need,
     script::INTERPRETERS,
@@ -38,6 +38,8 @@ pub(super) struct Gathered<'a> {
     pub(super) users: BTreeMap<u32, (Bits, &'a Place)>,
     /// What can be special about a program.
     pub(super) traits: BTreeMap<Trait, (Bits, &'a Place)>,
+    /// Rights.
+    pub(super) privileges: BTreeMap<Privilege, (Bits, &'a Place)>,
     /// Look-ups that the plan has a use for.
     pub(super) flags: u32,
     /// Where an agent is first recognised by its script.
@@ -116,7 +118,10 @@ impl<'a> Gathered<'a> {
                 }
             }
             Objects::Privileges(items) => {
-                items.iter().for_each(|item| self.unseen(&item.place, Need::Privileges));
+                for Item { is, place, .. } in items {
+                    let known = self.privileges.entry(*is).or_insert((Bits::default(), place));
+                    add(&mut known.0, &bit.bits());
+                }
             }
         }
     }

@@ -41,7 +41,7 @@ pub(super) use self::{nfa::END, ranges::covers};
 use super::{
     evaluate::{Tier, settle},
     glob::Homes,
-    model::{Place, RuleIndex, RuleSet, Trait},
+    model::{Place, Privilege, RuleIndex, RuleSet, Trait},
     plan::{KernelPlan, LiteralHash},
 };
 
@@ -87,6 +87,7 @@ fn tables(
     let ranges = ranges::ranges(gathered, &mut classes, &mut refusals);
     let users = users(gathered, &mut classes, &mut refusals);
     let traits = traits(gathered, &mut classes, &mut refusals);
+    let privileges = privileges(gathered, &mut classes, &mut refusals);
     let built = automata(gathered, &mut classes, &mut refusals);
     let read = built[LISTS as usize].as_ref();
     let only = &numbered.header.only;
@@ -106,6 +107,7 @@ fn tables(
         header: Header {
             serial: ground.serial,
             traits,
+            privileges,
             flags,
             shifts,
             arguments,
@@ -143,6 +145,18 @@ fn users(
 /// The class of each trait.
 fn traits(gathered: &Gathered<'_>, classes: &mut Classes, refusals: &mut Refusals) -> [u32; 4] {
     Trait::WORDS.map(|(_, one)| match gathered.traits.get(&one) {
+        Some((bits, place)) => classes.number(bits).unwrap_or_else(|| full(place, refusals)),
+        None => 0,
+    })
+}
+
+/// The class of each right.
+fn privileges(
+    gathered: &Gathered<'_>,
+    classes: &mut Classes,
+    refusals: &mut Refusals,
+) -> [u32; Privilege::COUNT] {
+    Privilege::WORDS.map(|(_, one)| match gathered.privileges.get(&one) {
         Some((bits, place)) => classes.number(bits).unwrap_or_else(|| full(place, refusals)),
         None => 0,
     })

@@ -6,6 +6,7 @@
 use std::{fmt, net::Ipv6Addr};
 
 use ipnet::Ipv6Net;
+pub use monitor_common::privilege::Privilege;
 
 use crate::rules::{
     evaluate::Args,
@@ -276,51 +277,4 @@ pub enum Protocol {
     Tcp = 6,
     /// 17
     Udp = 17,
-}
-
-/// A right that reaches beyond the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Privilege {
-    /// Another user or group is taken on.
-    Setuid,
-    /// Capabilities are added.
-    Capabilities,
-    /// Another process is read, written or steered.
-    Ptrace,
-    /// File systems are mounted, moved or taken off.
-    Mount,
-    /// Namespaces are made or entered.
-    Namespaces,
-    /// Programs or maps of the kernel are made.
-    Bpf,
-    /// A kernel module is loaded, or another kernel.
-    Module,
-    /// An `io_uring` is set up.
-    IoUring,
-}
-
-impl Privilege {
-    /// The words that rules use.
-    pub const WORDS: [(&'static str, Self); 8] = [
-        ("setuid", Self::Setuid),
-        ("capabilities", Self::Capabilities),
-        ("ptrace", Self::Ptrace),
-        ("mount", Self::Mount),
-        ("namespaces", Self::Namespaces),
-        ("bpf", Self::Bpf),
-        ("module", Self::Module),
-        ("io_uring", Self::IoUring),
-    ];
-
-    /// The word that rules use.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        Self::WORDS[self as usize].0
-    }
-}
-
-impl fmt::Display for Privilege {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }

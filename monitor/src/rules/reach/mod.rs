@@ -69,8 +69,6 @@ pub enum Need {
     HostNames,
     /// UNIX sockets.
     UnixSockets,
-    /// The use of rights.
-    Privileges,
     /// What happened before.
     Sequences,
     /// What a container engine says of a container.
@@ -82,7 +80,6 @@ impl fmt::Display for Need {
         f.write_str(match self {
             Self::HostNames => "host names are not known to the hooks",
             Self::UnixSockets => "no hook sees UNIX sockets",
-            Self::Privileges => "no hook sees privileges",
             Self::Sequences => "the hooks do not remember earlier steps",
             Self::Engines => "no container engine answers",
         })
@@ -198,17 +195,14 @@ const fn harms(need: Need) -> bool {
 }
 
 /// Keeps what the plan can have, and says of all that the hooks do not see that it is lost.
-fn retain(objects: &mut Objects, mut lost: impl FnMut(Need, &str)) {
+fn retain(objects: &mut Objects, lost: impl FnMut(Need, &str)) {
     match objects {
-        Objects::Paths(_) | Objects::Programs(_) => {}
+        Objects::Paths(_) | Objects::Programs(_) | Objects::Privileges(_) => {}
         Objects::Destinations(items) => keep(items, lost, |destination| match destination.to {
             To::Net(_) => None,
             To::Host(_) => Some(Need::HostNames),
             To::Socket(_) | To::Abstract(_) => Some(Need::UnixSockets),
         }),
-        Objects::Privileges(items) => {
-            items.drain(..).for_each(|item| lost(Need::Privileges, &item.text));
-        }
     }
 }
 
@@ -246,12 +240,12 @@ fn by_grants(rule: Rule) -> Vec<Rule> {
 #[must_use]
 pub const fn blind_to(act: Act) -> Option<&'static str> {
     match act {
-        Act::Exec => Some("code that is mapped executable without being started"),
+        Act::Exec => Some("code in memory that belongs to no file"),
         Act::Write => Some("rename, link, unlink, truncate and chmod"),
         Act::Connect => Some("UNIX, raw, packet, SCTP and vsock sockets"),
         Act::Read => None,
         Act::Listen => Some("UNIX sockets, and TCP that listens without an address of its own"),
-        Act::Privilege => Some("all of it"),
+        Act::Privilege => Some("chroot, and the rights that a program gets by being started"),
     }
 }
 

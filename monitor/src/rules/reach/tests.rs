@@ -61,7 +61,7 @@ fn what_no_hook_sees_is_left_out_and_said() {
         let rules = reach.rules.rules.iter().filter(move |rule| needs_name(rule) == named);
         rules.map(|rule| &*rule.id).collect::<Vec<_>>()
     };
-    assert_eq!(left(false), ["unnamed", "some", "exec", "listen", "granted", "granted"]);
+    assert_eq!(left(false), ["unnamed", "some", "exec", "listen", "rights", "granted", "granted"]);
     assert_eq!(left(true), ["named", "none", "lifted-by-name"], "in the plan, for who knows names");
     assert_eq!(reach.rules.agents[0].clauses.len(), 2);
     assert_eq!(reach.rules.agents[1].clauses.len(), 0, "a user that this host has not");

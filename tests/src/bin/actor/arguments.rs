@@ -128,6 +128,17 @@ pub(crate) enum Act {
         #[arg(long, default_value = "127.0.0.1:9")]
         peer: SocketAddr,
     },
+    /// Runs code of a file without starting it.
+    Load {
+        path: PathBuf,
+        #[arg(long, value_enum, default_value_t = LoadHow::Mmap)]
+        how: LoadHow,
+    },
+    /// Uses a right that reaches beyond the process.
+    Use {
+        #[arg(value_enum)]
+        how: RightHow,
+    },
     /// Waits.
     Sleep { seconds: u32 },
 }
@@ -219,6 +230,74 @@ pub(crate) enum ExecHow {
     Deleted,
     /// As the interpreter of a script.
     Script,
+}
+
+/// How code is loaded.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LoadHow {
+    Mmap,
+    /// `mmap2` through the 32-bit gate.
+    Int80,
+    /// A copy in memory that has no path.
+    Memfd,
+    /// Mapped to be read, by a process to which that means to run.
+    Personality,
+    /// Mapped to be read, and made code afterwards.
+    Mprotect,
+    /// The same in one call with other memory before and behind.
+    MprotectBehind,
+    /// A library, by the dynamic loader.
+    Dlopen,
+}
+
+/// Which right is used, and how; some are none.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RightHow {
+    /// Another effective user.
+    Setuid,
+    /// The user that it has.
+    SetuidSame,
+    /// Another effective user, through the 32-bit gate.
+    SetuidInt80,
+    Setgroups,
+    /// Gives all groups up.
+    SetgroupsNone,
+    Setfsuid,
+    /// Asks which user it is.
+    SetfsuidAsk,
+    /// Gives a capability up for a while.
+    CapsetDrop,
+    /// Takes one back.
+    CapsetAdd,
+    /// Hands one on to programs.
+    Ambient,
+    PtraceSeize,
+    /// A child that lets itself be traced.
+    PtraceMe,
+    /// `process_vm_readv` of a child.
+    Memory,
+    /// Of itself.
+    OwnMemory,
+    /// `pidfd_getfd`.
+    Descriptor,
+    Mount,
+    Fsopen,
+    /// `open_tree` of a copy.
+    TreeClone,
+    /// `open_tree` without a copy.
+    Tree,
+    Unshare,
+    /// Unshares descriptors, and no namespace.
+    UnshareFiles,
+    Setns,
+    Clone3,
+    Clone3User,
+    /// Makes a child, and no namespace.
+    Clone3Plain,
+    Bpf,
+    /// What is no module: fails.
+    Module,
+    IoUring,
 }
 
 /// An operation to measure.

@@ -52,6 +52,7 @@ pub(crate) fn marked(mark: &Mark, number: i64, arguments: [usize; 4]) -> io::Res
             in("rsi") second,
             in("rdx") third,
             in("r10") fourth,
+            in("r8") 0_usize,
             out("rcx") _,
             out("r11") _,
         );
@@ -86,7 +87,36 @@ pub(crate) fn marked_int80(mark: &Mark, path: &CStr, flags: i32) -> io::Result<i
     answered(i64::from(answer))
 }
 
-fn answered(answer: i64) -> io::Result<i64> {
+/// A call of three numbers by the gate of 32-bit programs.
+pub(crate) fn marked_int80_numbers(
+    mark: &Mark,
+    number: i32,
+    [first, second, third]: [i32; 3],
+) -> io::Result<i64> {
+    let mut answer = number;
+    // SAFETY: numbers only; the rest as in `marked_int80`.
+    unsafe {
+        asm!(
+            "xchg rbx, r12",
+            "int 0x80",
+            "lock inc dword ptr [r13]",
+            "xchg rbx, r12",
+            inout("r12") first as usize => _,
+            in("r13") mark.address(),
+            inout("eax") answer,
+            in("ecx") second,
+            in("edx") third,
+            out("r8") _,
+            out("r9") _,
+            out("r10") _,
+            out("r11") _,
+        );
+    }
+    answered(i64::from(answer))
+}
+
+/// What the kernel answered, as a number or an error.
+pub(crate) fn answered(answer: i64) -> io::Result<i64> {
     if answer >= 0 {
         return Ok(answer);
     }

@@ -5,10 +5,12 @@
 
 mod arguments;
 mod call;
+mod code;
 mod exec;
 mod load;
 mod net;
 mod open;
+mod right;
 mod share;
 mod uring;
 mod via;
@@ -87,6 +89,8 @@ fn perform(act: &Act, witness: &Witness) -> io::Result<()> {
             println!("{nanoseconds:.1}");
             Ok(())
         }
+        Act::Load { path, how } => code::load(path, *how, witness),
+        Act::Use { how } => right::use_it(*how, witness),
         Act::Sleep { seconds } => {
             thread::sleep(Duration::from_secs(u64::from(*seconds)));
             Ok(())

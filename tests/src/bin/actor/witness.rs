@@ -78,12 +78,17 @@ pub(crate) struct Mark {
 impl Mark {
     fn new(path: Option<&Path>) -> io::Result<Self> {
         let Some(path) = path else {
-            return Ok(Self { counter: Box::leak(Box::new(AtomicU32::new(0))) });
+            return Ok(Self::nobodys());
         };
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let address = map_shared(&file, size_of::<AtomicU32>())?;
         // SAFETY: page-aligned, long enough, and never unmapped.
         Ok(Self { counter: unsafe { &*address.cast::<AtomicU32>() } })
+    }
+
+    /// One that nobody looks at.
+    pub(crate) fn nobodys() -> Self {
+        Self { counter: Box::leak(Box::new(AtomicU32::new(0))) }
     }
 
     /// Where the counter is: four bytes that stay mapped until the process ends.

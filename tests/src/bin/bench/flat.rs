@@ -18,7 +18,10 @@ use anyhow::{Context, ensure};
 use driftwatch_tests::half::{self, Half};
 use monitor::{
     kernel::judge::{Question, Subject},
-    rules::{evaluate::Args, model::Traits},
+    rules::{
+        evaluate::Args,
+        model::{How, Traits},
+    },
 };
 use monitor_common::Act;
 
@@ -152,6 +155,7 @@ impl Size {
             act,
             subject,
             exe: None,
+            how: How::Usual,
             args: Args::Known(&[]),
             traits: Traits::NONE,
         };

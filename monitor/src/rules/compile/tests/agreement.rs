@@ -7,14 +7,17 @@ use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Un
 
 use super::{
     hosts::{a_host, a_host_text},
-    making::{agent, compiled, destinations, exception, glob, homes, paths, place, rule, set},
+    making::{
+        a_word, agent, compiled, destinations, exception, glob, homes, paths, programs, rights,
+        rule, set,
+    },
 };
 use crate::rules::{
     compile::{Ground, compile},
     evaluate::{Args, Attempt, Tier},
     glob::Homes,
     model::{
-        Exception, Item, Mode, Moment, Object, Objects, Program, Rule, RuleSet, Sense, Severity,
+        Exception, How, Mode, Moment, Object, Objects, Privilege, Rule, RuleSet, Sense, Severity,
         Sign, Trait, Traits,
     },
     plan::{KernelPlan, numbers},
@@ -101,22 +104,15 @@ fn destination_objects(items: std::ops::Range<usize>) -> impl Strategy<Value = O
         .prop_map(|texts| destinations(&texts.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
-fn a_trait() -> impl Strategy<Value = Trait> {
-    select(Trait::WORDS.map(|(_, one)| one).to_vec())
-}
-
-fn programs((paths, traits): (Objects, Vec<Trait>)) -> Objects {
-    let Objects::Paths(paths) = paths else { panic!("paths") };
-    let item = |is, text: String| Item { is, text, list: None, place: place(1) };
-    let files = paths.into_iter().map(|glob| item(Program::File(glob.is), glob.text));
-    let traits = traits.into_iter().map(|one| item(Program::Is(one), one.name().to_owned()));
-    Objects::Programs(files.chain(traits).collect())
-}
-
 fn objects(act: Act, items: std::ops::Range<usize>) -> BoxedStrategy<Objects> {
     match act {
         Act::Connect => destination_objects(items).boxed(),
-        Act::Exec => (path_objects(items), vec(a_trait(), 0..2)).prop_map(programs).boxed(),
+        Act::Privilege => {
+            vec(a_word(&Privilege::WORDS), items).prop_map(|these| rights(&these)).boxed()
+        }
+        Act::Exec => {
+            (path_objects(items), vec(a_word(&Trait::WORDS), 0..2)).prop_map(programs).boxed()
+        }
         _ => path_objects(items).boxed(),
     }
 }
@@ -128,33 +124,42 @@ fn an_exception(act: Act) -> impl Strategy<Value = Exception> {
 }
 
 fn a_rule() -> impl Strategy<Value = Rule> {
-    select(&[Act::Exec, Act::Read, Act::Read, Act::Connect][..]).prop_flat_map(|act| {
-        (
+    select(&[Act::Exec, Act::Read, Act::Read, Act::Connect, Act::Privilege][..]).prop_flat_map(
+        |act| {
             (
-                select(&[Sense::Only, Sense::Never, Sense::Never][..]),
-                objects(act, 0..6),
-                vec(an_exception(act), 0..3),
-            ),
-            select(vec![vec![0], vec![1], vec![0, 1]]),
-            select(&[Verdict::Alert, Verdict::Deny, Verdict::Kill][..]),
-            select(&[Verdict::Alert, Verdict::Kill][..]),
-            select(&[Mode::Monitor, Mode::Enforce][..]),
-            select(&[Severity::Info, Severity::Medium, Severity::Critical][..]),
-        )
-            .prop_map(
-                move |((sense, objects, exceptions), agents, action, fallback, mode, severity)| {
-                    Rule {
+                (
+                    select(&[Sense::Only, Sense::Never, Sense::Never][..]),
+                    objects(act, 0..6),
+                    vec(an_exception(act), 0..3),
+                ),
+                select(vec![vec![0], vec![1], vec![0, 1]]),
+                select(&[Verdict::Alert, Verdict::Deny, Verdict::Kill][..]),
+                select(&[Verdict::Alert, Verdict::Kill][..]),
+                select(&[Mode::Monitor, Mode::Enforce][..]),
+                select(&[Severity::Info, Severity::Medium, Severity::Critical][..]),
+            )
+                .prop_map(
+                    move |(
+                        (sense, objects, exceptions),
                         agents,
-                        exceptions,
                         action,
                         fallback,
                         mode,
                         severity,
-                        ..rule("rule", act, sense, objects)
-                    }
-                },
-            )
-    })
+                    )| {
+                        Rule {
+                            agents,
+                            exceptions,
+                            action,
+                            fallback,
+                            mode,
+                            severity,
+                            ..rule("rule", act, sense, objects)
+                        }
+                    },
+                )
+        },
+    )
 }
 
 fn rule_set() -> impl Strategy<Value = RuleSet> {
@@ -196,6 +201,7 @@ struct Try {
     act: Act,
     object: Object,
     exe: Option<Vec<u8>>,
+    how: How,
     traits: Traits,
 }
 
@@ -204,24 +210,33 @@ fn a_try() -> impl Strategy<Value = Try> {
         (12, (select(&SEEN[..]).boxed(), path().prop_map(Object::Path).boxed())),
         (6, (Just(Act::Connect).boxed(), peer().boxed())),
         (6, (Just(Act::Connect).boxed(), a_host().boxed())),
+        (
+            3,
+            (
+                Just(Act::Privilege).boxed(),
+                a_word(&Privilege::WORDS).prop_map(Object::Privilege).boxed(),
+            ),
+        ),
         (1, (select(&SEEN[..]).boxed(), Just(Object::Unknown).boxed())),
     ]);
-    let traits =
-        vec(a_trait(), 0..3).prop_map(|traits| traits.into_iter().fold(Traits::NONE, Traits::with));
+    let traits = vec(a_word(&Trait::WORDS), 0..3)
+        .prop_map(|traits| traits.into_iter().fold(Traits::NONE, Traits::with));
     let agents = select(vec![vec![0], vec![1], vec![1, 0], vec![]]);
-    (object, agents, option::weighted(0.8, path()), traits).prop_map(
-        |((act, object), agents, exe, traits)| {
-            let traits = if act == Act::Exec { traits } else { Traits::NONE };
-            Try { agents, act, object, exe, traits }
+    let how = (select(&[How::Usual, How::Load][..]), traits);
+    (object, agents, option::weighted(0.8, path()), how).prop_map(
+        |((act, object), agents, exe, how)| {
+            let (how, traits) = if act == Act::Exec { how } else { Default::default() };
+            Try { agents, act, object, exe, how, traits }
         },
     )
 }
 
 /// The winner, by evaluating every rule that can be judged.
 fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) {
-    let Try { agents, act, object, exe, traits } = a_try;
+    let Try { agents, act, object, exe, how, traits } = a_try;
     let attempt = Attempt {
         exe: exe.as_deref(),
+        how: *how,
         traits: *traits,
         ..Attempt::new(agents, *act, object, Moment::UNIX_EPOCH)
     };
@@ -233,8 +248,8 @@ fn meant(rules: &RuleSet, tier: &Tier, a_try: &Try) -> (Option<usize>, Verdict) 
 fn planned(plan: &KernelPlan, a_try: &Try) -> (Option<usize>, Verdict) {
     let agents =
         a_try.agents.iter().map(|&agent| u32::try_from(agent + 1).unwrap()).collect::<Vec<_>>();
-    let Try { act, object, exe, traits, .. } = a_try;
-    let winner = plan.verdict(&agents, *act, object, exe.as_deref(), NONE, *traits);
+    let Try { act, object, exe, how, traits, .. } = a_try;
+    let winner = plan.verdict(&agents, *act, object, exe.as_deref(), NONE, (*how, *traits));
     let done = winner.map_or(Verdict::Allow, |rule| plan.rules[rule].done.try_into().unwrap());
     (winner.map(|rule| plan.order[rule]), done)
 }
@@ -400,7 +415,7 @@ fn a_suffix_is_the_whole_name_of_some_files() {
     ] {
         let object = Object::Path(path.as_bytes().to_vec());
         assert_eq!(
-            plan.verdict(&[1], Act::Read, &object, None, NONE, Traits::NONE).is_some(),
+            plan.verdict(&[1], Act::Read, &object, None, NONE, Default::default()).is_some(),
             hit,
             "{path}"
         );
@@ -416,15 +431,15 @@ fn an_agent_that_rules_name_by_another_number_is_not_meant() {
     let rules = set(vec![rule("any", Act::Read, Sense::Only, paths(&[]))]);
     let plan = compiled(&rules, &Tier::PREVENT).unwrap();
     let object = Object::Path(b"/a".to_vec());
-    assert_eq!(plan.verdict(&[1], Act::Read, &object, None, NONE, Traits::NONE), Some(0));
-    assert_eq!(plan.verdict(&[2], Act::Read, &object, None, NONE, Traits::NONE), None);
-    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None, NONE, Traits::NONE), Some(0));
+    assert_eq!(plan.verdict(&[1], Act::Read, &object, None, NONE, Default::default()), Some(0));
+    assert_eq!(plan.verdict(&[2], Act::Read, &object, None, NONE, Default::default()), None);
+    assert_eq!(plan.verdict(&[2, 1], Act::Read, &object, None, NONE, Default::default()), Some(0));
     assert_eq!(
-        plan.verdict(&[0, 1], Act::Read, &object, None, NONE, Traits::NONE),
+        plan.verdict(&[0, 1], Act::Read, &object, None, NONE, Default::default()),
         None,
         "0 ends the list"
     );
-    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None, NONE, Traits::NONE), None);
+    assert_eq!(plan.verdict(&[1], Act::Exec, &object, None, NONE, Default::default()), None);
 }
 
 #[test]
@@ -463,7 +478,7 @@ fn the_directory_of_homes_may_be_a_home_itself() {
     for (path, hit) in [("/home/u/a", true), ("/home/u/bc", true), ("/home/x/u/a", false)] {
         let object = Object::Path(path.as_bytes().to_vec());
         assert_eq!(
-            plan.verdict(&[1], Act::Read, &object, None, NONE, Traits::NONE).is_some(),
+            plan.verdict(&[1], Act::Read, &object, None, NONE, Default::default()).is_some(),
             hit,
             "{path}"
         );
@@ -488,7 +503,7 @@ fn numbers_beyond_the_first_word() {
         for name in ["x", "y"] {
             let object = Object::Path(format!("/{n}/{name}").into_bytes());
             let meant = (n % 2 == 1 || name == "y").then_some(n);
-            let winner = plan.verdict(&[1], Act::Read, &object, None, NONE, Traits::NONE);
+            let winner = plan.verdict(&[1], Act::Read, &object, None, NONE, Default::default());
             assert_eq!(winner.map(|rule| plan.order[rule]), meant, "{n} {name}");
         }
     }

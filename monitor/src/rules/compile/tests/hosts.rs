@@ -7,7 +7,7 @@ use super::making::{compiled, destinations, exception, rule, set};
 use crate::rules::{
     evaluate::{Args, Attempt, Tier, evaluate},
     glob::Homes,
-    model::{Moment, Object, Rule, RuleSet, Sense, Traits},
+    model::{Moment, Object, Rule, RuleSet, Sense},
     plan::{KernelPlan, numbers},
     reach::{evaluate_here, needs_name},
 };
@@ -162,7 +162,8 @@ fn rules_that_need_a_name_wait_for_one() {
         (host("d.example", 443, 6), Some(0)),
         (Object::Unknown, Some(1)),
     ] {
-        let said = plan.verdict(&[1], Act::Connect, &object, None, Args::Known(&[]), Traits::NONE);
+        let said =
+            plan.verdict(&[1], Act::Connect, &object, None, Args::Known(&[]), Default::default());
         assert_eq!(said.map(|rule| plan.order[rule]), winner, "{object:?}");
         let attempt = Attempt::new(&[0], Act::Connect, &object, Moment::UNIX_EPOCH);
         let meant = evaluate_here(&rules, &Tier::PREVENT, &Homes::default(), &attempt);

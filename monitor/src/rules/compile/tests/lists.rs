@@ -6,7 +6,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use super::making::{agent, compiled, exception, glob, homes, place, rule, set};
 use crate::rules::{
     evaluate::{Args, Attempt, Tier, evaluate},
-    model::{Item, Moment, Object, Objects, Program, Rule, RuleSet, Sense, Sign, Traits},
+    model::{Item, Moment, Object, Objects, Program, Rule, RuleSet, Sense, Sign},
     plan::KernelPlan,
     recognise::Start,
     words::Words,
@@ -52,7 +52,7 @@ fn a_rule() -> impl Strategy<Value = Rule> {
 }
 
 fn winner(plan: &KernelPlan, path: &Object, args: Args<'_>) -> Option<usize> {
-    let winner = plan.verdict(&[1], Act::Exec, path, None, args, Traits::NONE);
+    let winner = plan.verdict(&[1], Act::Exec, path, None, args, Default::default());
     winner.map(|rule| plan.order[rule])
 }
 

@@ -1,8 +1,9 @@
 //! Rule sets made by hand, for tests: nothing here is read from a file.
 
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
 use monitor_common::{Act, Verdict};
+use proptest::{prelude::*, sample::select};
 
 use crate::rules::{
     compile::{CompileError, Ground, compile},
@@ -10,8 +11,8 @@ use crate::rules::{
     glob::{Glob, Homes},
     host_name::HostPattern,
     model::{
-        Agent, Ask, Destination, Exception, Item, Mode, Objects, Place, Protocol, Rule, RuleSet,
-        Sense, Severity, Sign, To,
+        Agent, Ask, Destination, Exception, Item, Mode, Objects, Place, Privilege, Program,
+        Protocol, Rule, RuleSet, Sense, Severity, Sign, To, Trait,
     },
     plan::KernelPlan,
 };
@@ -59,6 +60,26 @@ pub(super) fn destinations(texts: &[&str]) -> Objects {
             words.next().map(|name| if name == "tcp" { Protocol::Tcp } else { Protocol::Udp });
         vec![Destination { to, port, protocol }]
     }))
+}
+
+/// One of the words of rules.
+pub(super) fn a_word<T: Copy + Debug + 'static>(
+    words: &[(&str, T)],
+) -> impl Strategy<Value = T> + use<T> {
+    select(words.iter().map(|(_, one)| *one).collect::<Vec<_>>())
+}
+
+pub(super) fn programs((paths, traits): (Objects, Vec<Trait>)) -> Objects {
+    let Objects::Paths(paths) = paths else { panic!("paths") };
+    let item = |is, text: String| Item { is, text, list: None, place: place(1) };
+    let files = paths.into_iter().map(|glob| item(Program::File(glob.is), glob.text));
+    let traits = traits.into_iter().map(|one| item(Program::Is(one), one.name().to_owned()));
+    Objects::Programs(files.chain(traits).collect())
+}
+
+pub(super) fn rights(rights: &[Privilege]) -> Objects {
+    let item = |is: &Privilege| Item { is: *is, text: is.to_string(), list: None, place: place(1) };
+    Objects::Privileges(rights.iter().map(item).collect())
 }
 
 pub(super) fn rule(id: &str, act: Act, sense: Sense, objects: Objects) -> Rule {

@@ -200,6 +200,7 @@ fn an_agent_is_recognised_by_its_environment() -> anyhow::Result<()> {
         ("an odd value", true, vec![("ODD_NAME", b"\xff\n\x01".to_vec())]),
         ("a pattern", true, vec![("ODD_KIND", text("claude-code"))]),
         ("among others", true, vec![("ODD", text("=")), ("ODD_NAME", text("x")), ("Z", text(""))]),
+        ("near", true, vec![("ODD_KIND", text("claude")), ("ODD_NAME", text("x"))]),
         ("behind 60,000 bytes", true, vec![("A", half.clone()), ("ODD_NAME", text("x"))]),
         ("another value", false, vec![("ODD_AGENT", text("11"))]),
         ("an empty value", false, vec![("ODD_AGENT", text(""))]),

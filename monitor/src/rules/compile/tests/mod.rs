@@ -1,6 +1,7 @@
 //! The compiled plan against what the rules mean, and against its limits.
 
 mod agreement;
+mod corners;
 mod hosts;
 mod limits;
 mod lists;

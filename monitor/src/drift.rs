@@ -104,6 +104,7 @@ pub fn compare(
                 entry.deed.object(),
                 entry.exe.clone(),
                 entry.deed.args(),
+                entry.deed.is_load(),
             ));
             counting.judge(&judged, &mut progress, is_new);
         }
@@ -149,7 +150,7 @@ impl Counting<'_> {
             object: &object,
             exe: entry.exe.as_ref().map(|exe| &*exe.0),
             how: entry.deed.how(),
-            args: Args::Known(&args),
+            args: Args::of(args.as_deref()),
             traits: entry.deed.traits(),
             armed: &armed,
             now: self.now,

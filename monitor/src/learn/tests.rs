@@ -158,6 +158,7 @@ fn what_is_loaded_is_no_program_that_was_started() {
         entry(Deed::Exec {
             path: Some(path.into()),
             argv: Vec::new(),
+            argv_cut: false,
             cwd: None,
             root: false,
             is: Vec::new(),
@@ -300,7 +301,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         5 => path().prop_map(|path| Deed::Read { path }),
         3 => path().prop_map(|path| Deed::Write { path }),
-        1 => path().prop_map(|path| Deed::Exec { path, argv: Vec::new(), cwd: None, root: false, is: Vec::new(), load: false }),
+        1 => path().prop_map(|path| Deed::Exec { path, argv: Vec::new(), argv_cut: false, cwd: None, root: false, is: Vec::new(), load: false }),
         1 => connect,
     ]
 }

@@ -83,6 +83,9 @@ pub enum Deed {
         /// Arguments, the program's name first.
         #[serde(default)]
         argv: Vec<Text>,
+        /// These are not all of the arguments: to rules they are unknown.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        argv_cut: bool,
         /// The working directory.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cwd: Option<Text>,
@@ -219,6 +222,7 @@ impl Deed {
             What::Exec(exec) => Some(Self::Exec {
                 path: text(&exec.exe),
                 argv: exec.argv.iter().cloned().map(Text).collect(),
+                argv_cut: exec.argv_cut || exec.argv_unknown,
                 cwd: exec.cwd.clone().map(Text),
                 root: exec.root,
                 is: words(exec.traits),
@@ -227,6 +231,7 @@ impl Deed {
             What::File(file) if file.act == Act::Exec => Some(Self::Exec {
                 path: text(&file.path),
                 argv: Vec::new(),
+                argv_cut: false,
                 cwd: None,
                 root: false,
                 is: words(file.traits),
@@ -309,12 +314,21 @@ impl Deed {
         known.fold(Traits::NONE, |all, (_, one)| all.with(one))
     }
 
-    /// The arguments after the program's name.
+    /// Whether code is mapped and not started.
     #[must_use]
-    pub fn args(&self) -> Vec<Vec<u8>> {
+    pub const fn is_load(&self) -> bool {
+        matches!(self, Self::Exec { load: true, .. })
+    }
+
+    /// The arguments after the program's name; none where they are not known, or not all of them.
+    #[must_use]
+    pub fn args(&self) -> Option<Vec<Vec<u8>>> {
         match self {
-            Self::Exec { argv, .. } => argv.iter().skip(1).map(|text| text.0.clone()).collect(),
-            _ => Vec::new(),
+            Self::Exec { argv_cut: true, .. } => None,
+            Self::Exec { argv, .. } => {
+                Some(argv.iter().skip(1).map(|text| text.0.clone()).collect())
+            }
+            _ => Some(Vec::new()),
         }
     }
 }

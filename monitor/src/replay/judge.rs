@@ -76,7 +76,7 @@ impl<'a> Judge<'a> {
         let attempt = Attempt {
             exe: entry.exe.as_ref().map(|exe| exe.0.as_slice()),
             how: entry.deed.how(),
-            args: Args::Known(&args),
+            args: Args::of(args.as_deref()),
             traits: entry.deed.traits(),
             armed: armed.as_deref().unwrap_or_default(),
             ..Attempt::new(&agents, entry.deed.act(), &object, entry.moment(self.started))

@@ -57,6 +57,19 @@ fn stopped(report: &Report) -> Vec<&str> {
 }
 
 #[test]
+fn arguments_that_are_not_all_there_are_unknown() {
+    let rules = rules(
+        "  - { id: push, title: t, agents: [one], exec: { never: [{ path: git, args: 'push **' }] }, action: kill, mode: enforce }\n",
+    );
+    let start = |cut: bool| {
+        format!(r#""act":"exec","path":"/usr/bin/git","argv":["git","log"],"argv_cut":{cut}"#)
+    };
+    let (whole, cut) = (start(false), start(true));
+    let report = replay(&rules, None, &recorded(&[(1, "01", &whole), (2, "02", &cut)]));
+    assert_eq!(stopped(&report), ["02"]);
+}
+
+#[test]
 fn what_is_loaded_is_stopped_by_never_and_not_by_only() {
     let load = r#""act":"exec","path":"/tmp/x.so","load":true"#;
     let start = r#""act":"exec","path":"/tmp/x.so","argv":["x"]"#;

@@ -93,7 +93,13 @@ pub enum Args<'a> {
     Unknown,
 }
 
-impl Args<'_> {
+impl<'a> Args<'a> {
+    /// These, or none that are known.
+    #[must_use]
+    pub fn of(known: Option<&'a [Vec<u8>]>) -> Self {
+        known.map_or(Self::Unknown, Self::Known)
+    }
+
     /// Whether they are as `words` say; `unsure` where that is not known.
     #[must_use]
     pub fn are(self, words: &Words, unsure: bool) -> bool {

@@ -193,8 +193,7 @@ impl Attempt {
     /// The arguments of a program that is started, as far as hooks look at them.
     pub(super) fn args(&self) -> Args<'_> {
         let bytes = |args: &[Vec<u8>]| 1 + args.iter().map(|text| text.len() + 1).sum::<usize>();
-        let known = self.args.as_deref().filter(|args| bytes(args) <= LIST_BYTES);
-        known.map_or(Args::Unknown, Args::Known)
+        Args::of(self.args.as_deref().filter(|args| bytes(args) <= LIST_BYTES))
     }
 }
 

@@ -68,7 +68,7 @@ proptest! {
         let plan = compiled(&rules, &Tier::PREVENT).expect("there is room");
         for (path, texts) in tries {
             let path = Object::Path(path.as_bytes().to_vec());
-            let args = texts.as_deref().map_or(Args::Unknown, Args::Known);
+            let args = Args::of(texts.as_deref());
             let attempt = Attempt { args, ..Attempt::new(&[0], Act::Exec, &path, Moment::UNIX_EPOCH) };
             let meant = evaluate(&rules, &Tier::PREVENT, &homes(), &attempt).rule;
             prop_assert_eq!(winner(&plan, &path, args), meant, "{:?} {:?}\n{}", path, args, plan);

@@ -84,13 +84,15 @@ pub enum Miss {
     /// What a process made executable could not be looked up, for another of its threads was changing its memory
     /// all the while, or it was in too many pieces: it was let through.
     MappingUnreadable = 15,
+    /// An `io_uring` open was submitted whose success nobody is told (`IOSQE_CQE_SKIP_SUCCESS`): its file is unknown.
+    UntoldOpen = 16,
     /// A record did not fit its scratch buffer and was sent without its bytes.
     RecordCut = 11,
 }
 
 impl Miss {
     /// Every miss, by number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::TagNotInherited,
         Self::TagNotSet,
         Self::LimitsFull,
@@ -107,6 +109,7 @@ impl Miss {
         Self::ArgumentsTooLong,
         Self::EnvironmentUnknown,
         Self::MappingUnreadable,
+        Self::UntoldOpen,
     ];
 
     /// The place in the counter array: after [`Counter::ALL`].
@@ -136,6 +139,7 @@ impl Miss {
             Self::ArgumentsTooLong => "arguments_too_long",
             Self::EnvironmentUnknown => "environment_unknown",
             Self::MappingUnreadable => "mapping_unreadable",
+            Self::UntoldOpen => "untold_open",
         }
     }
 }

@@ -110,6 +110,7 @@ macro_rules! for_each_field {
             PT_REGS_R8 = pt_regs."r8", required;
             PT_REGS_R10 = pt_regs."r10", required;
             URING_OPCODE = io_kiocb."opcode", required;
+            URING_FLAGS = io_kiocb."flags", required;
             URING_RESULT = io_kiocb."cqe.res", required;
             URING_COMMAND = io_kiocb."cmd", required;
             URING_OPEN_SLOT = io_open."file_slot", required;

@@ -6,6 +6,9 @@
 //! Completions of one submission are traced together at its end, so a read that was submitted behind an open
 //! would be done by then. An open is therefore also looked at when the next request is submitted, before
 //! that one is carried out.
+//!
+//! An open whose success is told to nobody completes without a trace. Its file is unknown, and that is judged before it
+//! is opened.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use monitor_common::{counter::Miss, file::Origin, tag::Tag};
@@ -20,6 +23,9 @@ const OPENAT: u8 = 18;
 /// `IORING_OP_OPENAT2`, include/uapi/linux/io_uring.h.
 const OPENAT2: u8 = 28;
 
+/// `REQ_F_CQE_SKIP`, include/linux/io_uring_types.h: by `IOSQE_CQE_SKIP_SUCCESS_BIT`, include/uapi/linux/io_uring.h.
+const UNTOLD: u32 = 1 << 6;
+
 #[inline(always)]
 fn opens(request: Address) -> bool {
     match field::read::<u8>(request, &field::URING_OPCODE) {
@@ -27,6 +33,18 @@ fn opens(request: Address) -> bool {
         Err(why) => {
             miss::note(why);
             false
+        }
+    }
+}
+
+/// Whether the success of a request is told to nobody: nor to us, when it is done.
+#[inline(always)]
+fn is_untold(request: Address) -> bool {
+    match field::read::<u32>(request, &field::URING_FLAGS) {
+        Ok(flags) => flags & UNTOLD != 0,
+        Err(why) => {
+            miss::note(why);
+            true
         }
     }
 }
@@ -39,6 +57,10 @@ pub(crate) fn io_uring_submit_req(ctx: BtfTracePointContext) -> i32 {
     let task = task::current();
     let Some(tag) = task::tag(task) else { return 0 };
     let request: Address = ctx.arg::<u64>(0);
+    if opens(request) && is_untold(request) {
+        file::opened_unknown(&tag, Origin::Uring, Miss::UntoldOpen);
+        return 0;
+    }
     let pending = maps::PENDING.value(task);
     if !pending.is_null() {
         // SAFETY: not null, so the value of the storage of the current task; here and below.

@@ -101,6 +101,11 @@ fn an_io_uring_open_into_a_direct_descriptor_is_killed_before_the_next_instructi
 }
 
 #[test]
+fn an_io_uring_open_that_nobody_is_told_of_is_killed_before_it_is_done() -> anyhow::Result<()> {
+    read_is_killed("io_uring-untold")
+}
+
+#[test]
 fn an_io_uring_chain_of_open_and_read_leaks_nothing() -> anyhow::Result<()> {
     read_is_killed("io_uring-chain")
 }

@@ -178,6 +178,9 @@ pub(crate) enum OpenHow {
     /// Open and read submitted together, not linked.
     #[value(name = "io_uring-batch")]
     UringBatch,
+    /// Its success is told to nobody; the descriptor is guessed.
+    #[value(name = "io_uring-untold")]
+    UringUntold,
     /// One thread opens, another waits for the descriptor and reads.
     SiblingThread,
     /// Another process opens into a table of descriptors that it shares with us.

@@ -54,6 +54,7 @@ pub(crate) fn open(path: &Path, how: OpenHow, flags: i32, mark: &Mark) -> io::Re
         OpenHow::Uring => uring::open(&name, flags, Ring::Plain, mark),
         OpenHow::UringAsync => uring::open(&name, flags, Ring::Async, mark),
         OpenHow::UringSqpoll => uring::open(&name, flags, Ring::Sqpoll, mark),
+        OpenHow::UringUntold => uring::open_untold(&name, flags, mark),
         OpenHow::UringDirect
         | OpenHow::UringChain
         | OpenHow::UringBatch

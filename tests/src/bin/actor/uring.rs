@@ -2,7 +2,7 @@
 
 use std::{
     ffi::CStr,
-    io,
+    fs, io,
     os::fd::{AsRawFd, OwnedFd},
 };
 
@@ -61,6 +61,22 @@ pub(crate) fn open(name: &CStr, flags: i32, kind: Ring, mark: &Mark) -> io::Resu
     let answer = submit(&mut ring, &entry.flags(kind.flags()));
     mark.count();
     descriptor(answer?)
+}
+
+/// Opens a file into an ordinary descriptor and has nobody told of it: it is the lowest that is free.
+pub(crate) fn open_untold(name: &CStr, flags: i32, mark: &Mark) -> io::Result<OwnedFd> {
+    let mut ring = Ring::Plain.build()?;
+    let free = fs::File::open("/")?.as_raw_fd(); // closed again at once
+    let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr()).flags(flags).build();
+    // SAFETY: the name lives until this returns, and the open is done when the submission is.
+    unsafe { ring.submission().push(&entry.flags(squeue::Flags::SKIP_SUCCESS)) }
+        .map_err(io::Error::other)?;
+    ring.submit()?;
+    mark.count();
+    match ring.completion().next() {
+        Some(failed) => Err(io::Error::from_raw_os_error(-failed.result())),
+        None => descriptor(free),
+    }
 }
 
 /// Opens a file into a direct descriptor, reads through it, gives the bytes away.

@@ -84,8 +84,8 @@ fn compare(
     let meant = evaluate_here(&rules.rules, &rules.tier, &rules.homes, &attempt);
     let agents = [rules.agent_numbers[example.agent]];
     let Attempt { act, how, args, traits, .. } = attempt;
-    let said =
-        judge.ask(&Question { bank, agents: &agents, act, subject, exe, how, args, traits })?;
+    let question = Question::new(bank, &agents, act, subject);
+    let said = judge.ask(&Question { exe, how, args, traits, ..question })?;
     let rule = said.rule.and_then(|number| rules.order.get(number as usize).copied());
     if (rule, said.done) == (meant.rule, meant.done) {
         return Ok(());

@@ -19,10 +19,10 @@ use driftwatch_tests::{
     engine::{Contained, Engine, Manner},
 };
 
-use crate::claims::{SOON, alone, same};
-
-/// Repetitions where each is a process of its own and the sign is what is claimed.
-const FEW: u32 = 20;
+use crate::{
+    claims::{SOON, alone, same},
+    recognition::{FEW, ends},
+};
 
 /// What an engine has said has been acted upon by then, also after a failure.
 const HEARD: Duration = Duration::from_secs(60);
@@ -90,19 +90,6 @@ impl Box {
     fn inside(&self, scenario: &Scenario, act: &Act) -> Command {
         self.cgroup.inside(&act.command_of(&scenario.ground.dropped()))
     }
-}
-
-/// Every start of the command ends as the tally says.
-fn ends(
-    what: &str,
-    tally: Tally,
-    command: impl Fn() -> anyhow::Result<Command>,
-) -> anyhow::Result<()> {
-    let mut came = Tally::default();
-    for _ in 0..tally.done + tally.killed {
-        came.count(child::run(&mut command()?)?.outcome());
-    }
-    same(what, came, tally)
 }
 
 /// What the daemon says of the engine.

@@ -9,11 +9,7 @@ use driftwatch_tests::{
 use monitor::{
     kernel::judge::{Question, Subject},
     rehearsal::NotInForce,
-    rules::{
-        evaluate::Args,
-        model::{How, Traits},
-        plan::KernelPlan,
-    },
+    rules::plan::KernelPlan,
 };
 use monitor_common::{Act, Verdict};
 
@@ -66,16 +62,7 @@ fn ask(half: &mut Half, subject: Subject<'_>) -> anyhow::Result<(Option<u32>, Ve
         Subject::Privilege(_) => Act::Privilege,
         Subject::Path(_) | Subject::Unknown => Act::Read,
     };
-    let question = Question {
-        bank,
-        agents: &[1],
-        act,
-        subject,
-        exe: None,
-        how: How::Usual,
-        args: Args::Known(&[]),
-        traits: Traits::NONE,
-    };
+    let question = Question::new(bank, &[1], act, subject);
     let decision = half.kernel.judge()?.ask(&question)?;
     Ok((decision.rule, decision.done))
 }

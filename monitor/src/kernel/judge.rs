@@ -49,6 +49,15 @@ pub struct Question<'a> {
     pub traits: Traits,
 }
 
+impl<'a> Question<'a> {
+    /// About an act of which no more is known.
+    #[must_use]
+    pub const fn new(bank: Bank, agents: &'a [u32], act: Act, subject: Subject<'a>) -> Self {
+        let (how, args, traits) = (How::Usual, Args::Known(&[]), Traits::NONE);
+        Self { bank, agents, act, subject, exe: None, how, args, traits }
+    }
+}
+
 /// What a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {

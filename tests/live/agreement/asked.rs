@@ -72,7 +72,8 @@ impl Installed {
         let subject = Subject::of(&attempt.object).context("an object that can be asked about")?;
         let Attempt { act, how, traits, .. } = *attempt;
         let (exe, args) = (attempt.exe.as_deref(), attempt.args());
-        let question = Question { bank, agents: &agents, act, subject, exe, how, args, traits };
+        let question = Question::new(bank, &agents, act, subject);
+        let question = Question { exe, how, args, traits, ..question };
         let decision = judge.ask(&question)?;
         ensure!(decision.unknown == (attempt.object == Object::Unknown), "{decision:?}");
         let rule = decision.rule.map(|number| self.plan.order[number as usize]);

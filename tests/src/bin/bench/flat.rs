@@ -16,13 +16,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use driftwatch_tests::half::{self, Half};
-use monitor::{
-    kernel::judge::{Question, Subject},
-    rules::{
-        evaluate::Args,
-        model::{How, Traits},
-    },
-};
+use monitor::kernel::judge::{Question, Subject};
 use monitor_common::Act;
 
 use crate::table::{median, range};
@@ -149,16 +143,7 @@ impl Size {
     /// Nanoseconds of one question.
     fn measure(&mut self, act: Act, subject: Subject<'_>) -> anyhow::Result<f64> {
         let bank = self.half.kernel.plans.active()?;
-        let question = Question {
-            bank,
-            agents: &[1],
-            act,
-            subject,
-            exe: None,
-            how: How::Usual,
-            args: Args::Known(&[]),
-            traits: Traits::NONE,
-        };
+        let question = Question::new(bank, &[1], act, subject);
         let mut judge = self.half.kernel.judge()?;
         ensure!(judge.ask(&question)?.rule.is_none(), "{subject:?} is in a list");
         let before = spent(self.program)?;

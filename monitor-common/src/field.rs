@@ -41,6 +41,7 @@ macro_rules! for_each_field {
             TASK_STATUS = task_struct."thread_info.status", required;
             TASK_NSPROXY = task_struct."nsproxy", required;
             TASK_PERSONALITY = task_struct."personality", required;
+            TASK_FLAGS = task_struct."flags", required;
             TASK_SIGNAL = task_struct."signal", required;
             SIGNAL_PIDS = signal_struct."pids", required;
             SIGNAL_LIVE = signal_struct."live", required;
@@ -73,6 +74,7 @@ macro_rules! for_each_field {
             FILE_PATH = file."f_path", required;
             FILE_INODE = file."f_inode", required;
             FILE_MODE = file."f_mode", required;
+            FILE_FLAGS = file."f_flags", required;
             PATH_MNT = path."mnt", required;
             PATH_DENTRY = path."dentry", required;
             DENTRY_PARENT = dentry."d_parent", required;
@@ -94,8 +96,19 @@ macro_rules! for_each_field {
             SB_DEV = super_block."s_dev", required;
             SB_FLAGS = super_block."s_flags", required;
             BPRM_FILE = linux_binprm."file", required;
+            BPRM_BUF = linux_binprm."buf", required;
             BPRM_FILENAME = linux_binprm."filename", required;
             BPRM_INTERP = linux_binprm."interp", required;
+            CRED_GROUPS = cred."group_info", required;
+            GROUPS_COUNT = group_info."ngroups", required;
+            SOCKET_SK = socket."sk", required;
+            SOCKET_TYPE = socket."type", required;
+            SOCK_FAMILY = sock."__sk_common.skc_family", required;
+            SOCK_NUMBER = sock."__sk_common.skc_num", required;
+            SOCK_PROTOCOL = sock."sk_protocol", required;
+            MESSAGE_NAME = msghdr."msg_name", required;
+            MESSAGE_NAME_LENGTH = msghdr."msg_namelen", required;
+            MESSAGE_FLAGS = msghdr."msg_flags", required;
             CSS_SET_DFL_CGRP = css_set."dfl_cgrp", required;
             CGROUP_KN = cgroup."kn", required;
             KERNFS_NAME = kernfs_node."name", required;

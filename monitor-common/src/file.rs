@@ -39,6 +39,28 @@ pub enum Origin {
     Uring = 1,
     /// mmap or mprotect with `PROT_EXEC`: the act is exec.
     Load = 2,
+    /// Another process handed over its descriptor, or had it taken.
+    Passed = 3,
+    /// It was about to be started as a program: the act is exec, and did not happen.
+    Start = 4,
+    /// It was about to be started, and is a script: the act is exec.
+    Script = 5,
+    /// Not opened, as all that follow: its name was made, as a directory, a device or a symbolic link.
+    Made = 6,
+    /// It lost this name to another, or got it from another.
+    Renamed = 7,
+    /// It got one more name, or the name is that one.
+    Linked = 8,
+    /// It lost this name.
+    Unlinked = 9,
+    /// It was cut or made longer.
+    Truncated = 10,
+    /// Its mode or its owner were changed.
+    Changed = 11,
+    /// It lies behind one that is opened, in a layer of an overlay.
+    Layer = 12,
+    /// It is about to get another name: as good as read and written, for under that one no rule may know it.
+    Alias = 13,
 }
 
 impl TryFrom<u32> for Origin {
@@ -49,6 +71,17 @@ impl TryFrom<u32> for Origin {
             0 => Ok(Self::Call),
             1 => Ok(Self::Uring),
             2 => Ok(Self::Load),
+            3 => Ok(Self::Passed),
+            4 => Ok(Self::Start),
+            5 => Ok(Self::Script),
+            6 => Ok(Self::Made),
+            7 => Ok(Self::Renamed),
+            8 => Ok(Self::Linked),
+            9 => Ok(Self::Unlinked),
+            10 => Ok(Self::Truncated),
+            11 => Ok(Self::Changed),
+            12 => Ok(Self::Layer),
+            13 => Ok(Self::Alias),
             other => Err(other),
         }
     }

@@ -97,6 +97,8 @@ pub struct Header {
     /// Rules that hold only where the peer's name is known: by its address alone nobody can say whether they
     /// are hit.
     pub named: [u64; RULE_WORDS],
+    /// Rules that look at the arguments of programs, which can be read when a program is in place and not before.
+    pub late: [u64; RULE_WORDS],
     /// Aux sets that are objects of exceptions.
     pub exceptions: [u64; AUX_WORDS],
     /// Aux sets that are signs of agents.

@@ -88,40 +88,66 @@ pub(crate) struct Scan {
     state: u32,
     /// The same from the home directory on.
     home_state: u32,
+    /// The bank of the plan.
+    bank: u32,
+    /// `log2` of the byte classes of the automaton.
+    shift: u32,
+    /// The first byte.
+    from: u32,
 }
 
 /// What does not change while a path is read.
 #[repr(C)]
 struct Reader {
-    scan: *mut Scan,
-    buffer: *mut PathBuffer,
-    bits: *mut Bits,
+    place: *mut Place,
     automaton: *const Automaton,
-    bank: u32,
-    shift: u32,
-    /// First byte.
-    from: u32,
+}
+
+/// Where a path is, and what is found out about it.
+#[repr(C)]
+pub(crate) struct Place {
+    pub(crate) scan: Scan,
+    /// The lists that it is in.
+    pub(crate) bits: Bits,
+    pub(crate) path: PathBuffer,
+}
+
+/// Nothing has been found out about a place yet.
+#[inline(always)]
+pub(crate) fn clear(place: *mut Place) {
+    // SAFETY: in a claimed slot; here and below.
+    unsafe { (*place).bits = Bits::default() };
+}
+
+/// Where its path goes.
+#[inline(always)]
+pub(crate) fn buffer(place: *mut Place) -> *mut PathBuffer {
+    unsafe { &raw mut (*place).path }
+}
+
+/// Where the lists go that it is in.
+#[inline(always)]
+pub(crate) fn bits(place: *mut Place) -> *mut Bits {
+    unsafe { &raw mut (*place).bits }
 }
 
 /// Adds the bits of every list that the path in the buffer, from `start`, is in.
 ///
 /// The parts are functions of their own because a program has 512 bytes of stack for all its calls.
 #[inline(always)]
-pub(crate) fn path(plan: &Plan, at: Place, start: u32, space: Space) {
-    forward(plan, &at, start, space);
+pub(crate) fn path(plan: &Plan, at: *mut Place, start: u32, space: Space) {
+    forward(plan, at, start, space);
     if plan.header.flags & header_flag::BACKWARD != 0 && matches!(space, Space::Absolute) {
-        backward(plan, &at, start);
+        backward(plan, at, start);
     }
 }
 
 #[inline(never)]
-fn forward(plan: &Plan, at: &Place, start: u32, space: Space) {
+fn forward(plan: &Plan, at: *mut Place, start: u32, space: Space) {
     let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, FORWARD)) else {
         return miss::note(Miss::NoPlan);
     };
     let shift = u32::from(plan.header.shifts[FORWARD as usize]) & 15;
-    let Place { scan, buffer, bits } = *at;
-    let mut reader = Reader { scan, buffer, bits, automaton, bank: plan.bank, shift, from: start };
     let mut state = 0;
     if plan.header.flags & header_flag::FORWARD != 0 {
         state = automaton.start;
@@ -129,9 +155,11 @@ fn forward(plan: &Plan, at: &Place, start: u32, space: Space) {
             state = next(automaton, state, shift, b'@');
         }
     }
+    let mut reader = Reader { place: at, automaton };
     // SAFETY: a claimed slot.
     unsafe {
         // Field by field: the whole at once would be put together on the stack first.
+        let scan = &raw mut (*at).scan;
         (*scan).whole = hash_start(HASH_SECRET.load(), space);
         (*scan).home = 0;
         (*scan).home_next = 0;
@@ -139,18 +167,13 @@ fn forward(plan: &Plan, at: &Place, start: u32, space: Space) {
         (*scan).dot = 0;
         (*scan).state = state;
         (*scan).home_state = 0;
+        (*scan).bank = plan.bank;
+        (*scan).shift = shift;
+        (*scan).from = start;
         // The callback takes a `Reader`, which outlives the call.
         bpf_loop(END - start, scan_byte as *mut c_void, (&raw mut reader).cast(), 0);
     }
     finish(&reader, plan.header.flags);
-}
-
-/// Where a path is, and where what is found out about it goes.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) scan: *mut Scan,
-    pub(crate) buffer: *mut PathBuffer,
-    pub(crate) bits: *mut Bits,
 }
 
 /// One byte, the `index`th. The loop takes bytes singly: a longer step would be verified once for every
@@ -158,12 +181,12 @@ pub(crate) struct Place {
 extern "C" fn scan_byte(index: u32, reader: *mut Reader) -> i64 {
     // SAFETY: `bpf_loop` passes the `Reader` that it was given, whose parts lie in a claimed slot and a
     // live map value.
-    let (reader, scan, automaton) =
-        unsafe { (&*reader, &mut *(*reader).scan, &*(*reader).automaton) };
-    let at = reader.from + index;
+    let (reader, place, automaton) =
+        unsafe { (&*reader, &mut *(*reader).place, &*(*reader).automaton) };
+    let scan = &mut place.scan;
+    let at = scan.from + index;
     let secret = HASH_SECRET.load();
-    // SAFETY: masked to the buffer.
-    let byte = unsafe { (*reader.buffer).0[(at & MASK) as usize] };
+    let byte = place.path.0[(at & MASK) as usize];
     if byte == b'/' {
         component_ends(reader, at);
         scan.slash = at;
@@ -193,29 +216,29 @@ extern "C" fn scan_byte(index: u32, reader: *mut Reader) -> i64 {
 /// At a slash: everything before it is a directory that the object is below.
 #[inline(never)]
 fn component_ends(reader: &Reader, at: u32) {
-    if at == reader.from {
+    // SAFETY: a claimed slot, and a live map value.
+    let (scan, automaton) = unsafe { (&mut (*reader.place).scan, &*reader.automaton) };
+    if at == scan.from {
         return; // the root: what is below it is everything
     }
-    // SAFETY: a claimed slot, and a live map value.
-    let (scan, automaton) = unsafe { (&mut *reader.scan, &*reader.automaton) };
     if scan.home != 0
         && at != scan.home
-        && let Some(literal) = literal(reader, scan.rest, scan.home, at)
+        && let Some(literal) = literal(scan, scan.rest, scan.home, at)
     {
-        add(reader.bank, literal.below, reader.bits);
+        add(scan.bank, literal.below, bits(reader.place));
     }
     let mut is_home = scan.home_next;
     scan.home_next = 0;
-    if let Some(literal) = literal(reader, scan.whole, reader.from, at) {
-        add(reader.bank, literal.below, reader.bits);
+    if let Some(literal) = literal(scan, scan.whole, scan.from, at) {
+        add(scan.bank, literal.below, bits(reader.place));
         is_home |= literal.flags & literal_flag::HOME;
         scan.home_next = literal.flags & literal_flag::HOMES;
     }
     if is_home != 0 && scan.home == 0 {
         scan.home = at;
         scan.rest = hash_start(HASH_SECRET.load(), Space::Home);
-        if reader.shift != 0 {
-            scan.home_state = next(automaton, automaton.start, reader.shift, b'~');
+        if scan.shift != 0 {
+            scan.home_state = next(automaton, automaton.start, scan.shift, b'~');
         }
     }
 }
@@ -224,8 +247,8 @@ fn component_ends(reader: &Reader, at: u32) {
 #[inline(never)]
 fn finish(reader: &Reader, flags: u32) {
     // SAFETY: as in `component_ends`.
-    let (scan, automaton) = unsafe { (&*reader.scan, &*reader.automaton) };
-    exact(reader, scan.whole, reader.from);
+    let (scan, automaton) = unsafe { (&(*reader.place).scan, &*reader.automaton) };
+    exact(reader, scan.whole, scan.from);
     if scan.home != 0 {
         exact(reader, scan.rest, scan.home);
     }
@@ -246,14 +269,16 @@ fn finish(reader: &Reader, flags: u32) {
 
 #[inline(never)]
 fn exact(reader: &Reader, hash: u64, from: u32) {
-    if let Some(literal) = literal(reader, hash, from, END) {
-        add(reader.bank, literal.exact, reader.bits);
+    // SAFETY: as in `component_ends`.
+    let scan = unsafe { &(*reader.place).scan };
+    if let Some(literal) = literal(scan, hash, from, END) {
+        add(scan.bank, literal.exact, bits(reader.place));
     }
 }
 
 #[inline(always)]
-fn literal(reader: &Reader, hash: u64, from: u32, to: u32) -> Option<Literal> {
-    let key = LiteralKey { hash, len: to - from, bank: reader.bank };
+fn literal(scan: &Scan, hash: u64, from: u32, to: u32) -> Option<Literal> {
+    let key = LiteralKey { hash, len: to - from, bank: scan.bank };
     // SAFETY: user space writes only to the bank that is not in force; the value is copied at once.
     unsafe { maps::LITERALS.get(key) }.copied()
 }
@@ -289,25 +314,27 @@ pub(crate) fn next(automaton: &Automaton, state: u32, shift: u32, byte: u8) -> u
 /// A step of an automaton: the state behind a byte, whose class is added.
 #[inline(always)]
 fn step(reader: &Reader, automaton: &Automaton, state: u32, byte: u8) -> u32 {
-    let state = next(automaton, state, reader.shift, byte);
+    // SAFETY: as in `component_ends`.
+    let (bank, shift) = unsafe { ((*reader.place).scan.bank, (*reader.place).scan.shift) };
+    let state = next(automaton, state, shift, byte);
     let class = automaton.accept[state as usize & (STATES - 1)];
     if class != 0 {
-        add(reader.bank, u32::from(class), reader.bits);
+        add(bank, u32::from(class), bits(reader.place));
     }
     state
 }
 
 #[inline(never)]
-fn backward(plan: &Plan, at: &Place, start: u32) {
+fn backward(plan: &Plan, at: *mut Place, start: u32) {
     let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, BACKWARD)) else {
         return miss::note(Miss::NoPlan);
     };
     let shift = u32::from(plan.header.shifts[BACKWARD as usize]) & 15;
-    let Place { scan, buffer, bits } = *at;
-    let mut reader = Reader { scan, buffer, bits, automaton, bank: plan.bank, shift, from: start };
+    let mut reader = Reader { place: at, automaton };
     // SAFETY: a claimed slot; the callback takes a `Reader`, which outlives the call.
     unsafe {
-        (*scan).state = automaton.start;
+        (*at).scan.state = automaton.start;
+        (*at).scan.shift = shift;
         bpf_loop(END - start, back_byte as *mut c_void, (&raw mut reader).cast(), 0);
     }
 }
@@ -316,10 +343,10 @@ fn backward(plan: &Plan, at: &Place, start: u32) {
 extern "C" fn back_byte(index: u32, reader: *mut Reader) -> i64 {
     // SAFETY: as in `scan_byte`.
     unsafe {
-        let reader = &*reader;
-        let byte = (*reader.buffer).0[(MASK.wrapping_sub(index) & MASK) as usize];
-        let state = step(reader, &*reader.automaton, (*reader.scan).state, byte);
-        (*reader.scan).state = state;
+        let (reader, place) = (&*reader, &mut *(*reader).place);
+        let byte = place.path.0[(MASK.wrapping_sub(index) & MASK) as usize];
+        let state = step(reader, &*reader.automaton, place.scan.state, byte);
+        place.scan.state = state;
         i64::from(state == 0)
     }
 }

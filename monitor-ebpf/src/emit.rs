@@ -18,7 +18,7 @@ use monitor_common::{
 
 use crate::{
     field, maps, miss,
-    scratch::{PIECE_ROOM, RECORD_BUFFER, Scratch},
+    scratch::{PATH_BUFFER, PIECE_ROOM, RECORD_BUFFER, Scratch},
     task,
 };
 
@@ -44,6 +44,18 @@ impl Draft {
             // SAFETY: `append` gives a place with that much room.
             unsafe { bpf_probe_read_kernel(to, len, from) }
         })
+    }
+
+    /// Appends the path of the object, which begins there in its buffer; none where it begins at the end of it.
+    #[inline(always)]
+    pub(crate) fn path(&mut self, scratch: *mut Scratch, start: u32) -> u32 {
+        if start >= PATH_BUFFER as u32 {
+            return 0;
+        }
+        let start = start & (PATH_BUFFER as u32 - 1); // what the verifier can follow
+        // SAFETY: a claimed slot; masked to the buffer.
+        let from = unsafe { (&raw const (*scratch).object.path).cast::<u8>().add(start as usize) };
+        self.kernel_bytes(from, PATH_BUFFER as u32 - start)
     }
 
     /// Appends user memory; returns how many bytes, 0 where it cannot be read.

@@ -1,20 +1,21 @@
 //! Opens: read and write, judged by the file that was opened.
 //!
-//! On the react tier that is at the exit of the system calls of the open family ([`crate::syscall`]). The file is taken from
-//! the descriptor that the call returns, never from the name that was passed; what is refused there is
-//! refused by ending the process before it can use the descriptor.
+//! On the prevent tier that is in the open ([`crate::prevent`]), which fails where it is refused. On the react tier it
+//! is at the exit of the system calls of the open family ([`crate::syscall`]): the file is taken from the descriptor
+//! that the call returns, never from the name that was passed, and what is refused there is refused by ending the
+//! process before it can use the descriptor.
 
 use monitor_common::{
     Act, Verdict,
     counter::Miss,
     file::{File, Origin},
-    plan::{Bits, Mask, RULE_WORDS, Space, header_flag},
+    plan::{Mask, RULE_WORDS, Space, header_flag},
     record::{Decision, Kind},
     tag::Tag,
 };
 
 use crate::{
-    classify::{self, Plan},
+    classify::{self, Place, Plan},
     emit::{self, Draft},
     field::{self, Address},
     lifecycle::identity,
@@ -29,48 +30,59 @@ use crate::{
 const MODE_READ: u32 = 1;
 /// `FMODE_WRITE`, include/linux/fs.h.
 const MODE_WRITE: u32 = 2;
+const BOTH: u32 = MODE_READ | MODE_WRITE;
+/// `FMODE_BACKING`, the same: the file of a layer behind one that was opened. It lies on a mount that nobody sees.
+const MODE_BACKING: u32 = 1 << 25;
+
+/// A file that could not be found. A number: the verifier would follow every error on its own.
+pub(crate) const UNKNOWN: Address = 0;
+
 /// Judges what is behind a descriptor of a task.
 #[inline(always)]
 pub(crate) fn opened(tag: &Tag, task: Address, descriptor: u32, origin: Origin) {
-    judge(tag, origin, of(task, descriptor));
+    let file = of(task, descriptor).unwrap_or_else(|why| {
+        miss::note(why);
+        UNKNOWN
+    });
+    let _done = judge(tag, origin, file);
 }
 
 /// Judges an open whose file cannot be found: both acts, and unknown.
 #[inline(always)]
 pub(crate) fn opened_unknown(tag: &Tag, origin: Origin, why: Miss) {
-    judge(tag, origin, Err(why));
+    miss::note(why);
+    let _done = judge(tag, origin, UNKNOWN);
 }
 
+/// Judges an open file; returns what is done.
 #[inline(never)]
-fn judge(tag: &Tag, origin: Origin, file: Missed<Address>) {
+pub(crate) fn judge(tag: &Tag, origin: Origin, file: Address) -> u8 {
     let Ok(plan) = classify::plan() else {
         miss::note(Miss::NoPlan);
-        return;
+        return Verdict::Allow as u8;
     };
     let plan = &plan;
-    let mode = match file.and_then(|file| field::read::<u32>(file, &field::FILE_MODE)) {
-        Ok(mode) => mode,
-        Err(why) => {
-            miss::note(why);
-            MODE_READ | MODE_WRITE
-        }
-    };
-    let nothing = Mask::default();
-    let reads =
-        if mode & MODE_READ != 0 { verdict::holding(plan, tag, Act::Read) } else { nothing };
-    let writes =
-        if mode & MODE_WRITE != 0 { verdict::holding(plan, tag, Act::Write) } else { nothing };
-    if verdict::any(&reads) | verdict::any(&writes) | plan.watches() == 0 {
-        return;
-    }
-    let open = Open { plan, tag, origin, mode, file };
     verdict::with_scratch(
-        || {
-            verdict::carry_out(&verdict::of_unknown(plan, &reads));
-            verdict::carry_out(&verdict::of_unknown(plan, &writes));
+        || verdict::unseen(plan, tag, Act::Read).max(verdict::unseen(plan, tag, Act::Write)),
+        |scratch| {
+            // SAFETY: a claimed slot.
+            unsafe {
+                (*scratch).mode = mode(file);
+                (*scratch).origin = origin as u32;
+            }
+            Open { plan, tag, file }.settle(scratch)
         },
-        |scratch| open.settle(scratch, &reads, &writes),
-    );
+    )
+}
+
+/// What a file was opened for; for everything, where that is not known.
+#[inline(always)]
+fn mode(file: Address) -> u32 {
+    let mode = if file == UNKNOWN { Ok(BOTH) } else { field::read::<u32>(file, &field::FILE_MODE) };
+    mode.unwrap_or_else(|why| {
+        miss::note(why);
+        BOTH
+    })
 }
 
 /// `task->files->fdt->fd[descriptor]`
@@ -95,16 +107,60 @@ pub(crate) fn of(task: Address, descriptor: u32) -> Missed<Address> {
     }
 }
 
+/// A file may be one that a rule names, under another name.
+#[inline(always)]
+pub(crate) fn label(plan: &Plan, scratch: *mut Scratch, file: Address) {
+    match field::read::<Address>(file, &field::FILE_INODE) {
+        Ok(inode) => label_of(plan, scratch, inode),
+        Err(why) => miss::note(why),
+    }
+}
+
+/// The same of an inode.
+#[inline(always)]
+pub(crate) fn label_of(plan: &Plan, scratch: *mut Scratch, inode: Address) {
+    if plan.header.flags & header_flag::LABELS == 0 {
+        return;
+    }
+    // SAFETY: a claimed slot.
+    let (bits, labelled) = unsafe { (&raw mut (*scratch).object.bits, &raw mut (*scratch).labelled) };
+    classify::label(plan, bits, labelled, inode);
+}
+
+/// 1 where the rule that decides names the file by its inode alone. Without a branch: the verifier would
+/// follow all that comes after once more. Means nothing where no rule is hit.
+#[inline(always)]
+pub(crate) fn by_label(scratch: *mut Scratch, rule: u32) -> u8 {
+    // SAFETY: a claimed slot; masked to the array.
+    let word = unsafe { (*scratch).labelled[(rule as usize / 64) & (RULE_WORDS - 1)] };
+    (word >> (rule % 64) & 1) as u8
+}
+
 /// Where a path begins that is `/` alone.
 const ROOT: u32 = PATH_BUFFER as u32 - 1;
+/// Where none does.
+pub(crate) const NO_PATH: u32 = PATH_BUFFER as u32;
+
+/// The mode in a slot, as a number that may be any.
+#[inline(always)]
+fn mode_of(scratch: *mut Scratch) -> u32 {
+    // SAFETY: a claimed slot.
+    unsafe { (&raw const (*scratch).mode).read_volatile() }
+}
+
+/// Which rules of a slot are of an act: those of reading, then those of writing.
+#[inline(always)]
+pub(crate) fn holding_of(scratch: *mut Scratch, act: Act) -> *mut Mask {
+    let place = usize::from(matches!(act, Act::Write));
+    // SAFETY: a claimed slot.
+    unsafe { &raw mut (*scratch).holding[place] }
+}
 
 /// One open.
 struct Open<'a> {
     plan: &'a Plan,
     tag: &'a Tag,
-    origin: Origin,
-    mode: u32,
-    file: Missed<Address>,
+    file: Address,
 }
 
 impl Open<'_> {
@@ -112,97 +168,93 @@ impl Open<'_> {
     /// the root of a file system that nobody mounted.
     #[inline(never)]
     fn is_nameless(&self) -> bool {
-        let inode = self.file.and_then(|file| field::read::<Address>(file, &field::FILE_INODE));
+        let inode = field::read::<Address>(self.file, &field::FILE_INODE);
         inode.and_then(traits::is_kernels_own).unwrap_or_else(|why| {
             miss::note(why);
             false
         })
     }
 
+    /// Puts the rules that hold into the slot, of reading and of writing; 0 where none does and nobody watches.
+    #[inline(always)]
+    fn holding(&self, scratch: *mut Scratch) -> u64 {
+        let (reads, writes) = (holding_of(scratch, Act::Read), holding_of(scratch, Act::Write));
+        verdict::hold(self.plan, self.tag, Act::Read, reads);
+        verdict::hold(self.plan, self.tag, Act::Write, writes);
+        let mode = mode_of(scratch);
+        verdict::only_if(reads, mode & MODE_READ);
+        verdict::only_if(writes, mode & MODE_WRITE);
+        if mode & MODE_BACKING != 0 {
+            // What it is called there is no name that a rule permits.
+            verdict::without_only(self.plan, reads);
+            verdict::without_only(self.plan, writes);
+        }
+        verdict::any(reads) | verdict::any(writes) | self.plan.watches()
+    }
+
     /// Both acts of one open; the stronger verdict is carried out, each that is hit is recorded.
     #[inline(always)]
-    fn settle(&self, scratch: *mut Scratch, reads: &Mask, writes: &Mask) {
+    fn settle(&self, scratch: *mut Scratch) -> u8 {
+        if self.holding(scratch) == 0 {
+            return Verdict::Allow as u8;
+        }
         let place = scratch::object(scratch);
+        classify::clear(place);
         // SAFETY: a claimed slot.
-        unsafe {
-            *place.bits = Bits::default();
-            (*scratch).labelled = [0; RULE_WORDS];
+        unsafe { (*scratch).labelled = [0; RULE_WORDS] };
+        let start = self.start(place);
+        if start == ROOT && self.is_nameless() {
+            return Verdict::Allow as u8;
         }
-        let path_of = |file| path::of(place.buffer, field::within(file, &field::FILE_PATH));
-        let start = self.file.and_then(path_of);
-        match start {
-            Ok(start) if start == ROOT && self.is_nameless() => return,
-            Ok(start) => {
-                classify::path(self.plan, place, start, Space::Absolute);
-                self.label(scratch);
-            }
-            Err(why) if self.file.is_ok() => miss::note(why),
-            Err(_) => {} // noted where it was found out
+        if start != NO_PATH {
+            classify::path(self.plan, place, start, Space::Absolute);
+            label(self.plan, scratch, self.file);
         }
-        if self.concerns(MODE_READ, reads) {
-            self.act(scratch, Act::Read, reads, start);
+        // Of an act that the file was not opened for, nobody asks what comes of it.
+        let mut done = Verdict::Allow as u8;
+        if mode_of(scratch) & MODE_READ != 0 {
+            done = self.act(scratch, Act::Read, start);
         }
-        if self.concerns(MODE_WRITE, writes) {
-            self.act(scratch, Act::Write, writes, start);
+        if mode_of(scratch) & MODE_WRITE != 0 {
+            done = done.max(self.act(scratch, Act::Write, start));
         }
+        done
     }
 
-    /// The file may be one that a rule names, under another name.
+    /// Where the path begins, [`NO_PATH`] where it is not known.
     #[inline(always)]
-    fn label(&self, scratch: *mut Scratch) {
-        if self.plan.header.flags & header_flag::LABELS == 0 {
-            return;
+    fn start(&self, place: *mut Place) -> u32 {
+        if self.file == UNKNOWN {
+            return NO_PATH; // noted where it was found out
         }
-        // SAFETY: a claimed slot.
-        let (bits, labelled) = unsafe { (&raw mut (*scratch).bits, &raw mut (*scratch).labelled) };
-        match self.file.and_then(|file| field::read::<Address>(file, &field::FILE_INODE)) {
-            Ok(inode) => classify::label(self.plan, bits, labelled, inode),
-            Err(why) => miss::note(why),
-        }
-    }
-
-    /// 1 where the rule that decides names the file by its inode alone. Without a branch: the verifier would
-    /// follow all that comes after once more. Means nothing where no rule is hit.
-    #[inline(always)]
-    fn by_label(scratch: *mut Scratch, rule: u32) -> u8 {
-        // SAFETY: a claimed slot; masked to the array.
-        let word = unsafe { (*scratch).labelled[(rule as usize / 64) & (RULE_WORDS - 1)] };
-        (word >> (rule % 64) & 1) as u8
-    }
-
-    /// Whether anybody asks what comes of an act.
-    #[inline(always)]
-    fn concerns(&self, mode: u32, holding: &Mask) -> bool {
-        // Of an act that the file was not opened for, no rule holds.
-        let watched = self.plan.watches() * u64::from((self.mode & mode) / mode);
-        verdict::any(holding) | watched != 0
+        let buffer = classify::buffer(place);
+        path::of(buffer, field::within(self.file, &field::FILE_PATH)).unwrap_or_else(|why| {
+            miss::note(why);
+            NO_PATH
+        })
     }
 
     #[inline(always)]
-    fn act(&self, scratch: *mut Scratch, act: Act, holding: &Mask, start: Missed<u32>) {
-        let mut decision = match start {
-            Ok(_) => verdict::of(self.plan, holding, scratch, Exe::OfCurrent),
-            Err(_) => verdict::of_unknown(self.plan, holding),
+    fn act(&self, scratch: *mut Scratch, act: Act, start: u32) -> u8 {
+        let holding = holding_of(scratch, act);
+        let mut decision = if start == NO_PATH {
+            verdict::of_unknown(self.plan, holding)
+        } else {
+            verdict::of(self.plan, holding, scratch, Exe::OfCurrent)
         };
         if u64::from(decision.done) | self.plan.watches() == Verdict::Allow as u64 {
-            return;
+            return Verdict::Allow as u8;
         }
-        verdict::carry_out(&decision);
-        decision.by_label = Self::by_label(scratch, decision.rule);
-        self.record(scratch, act, &decision, start.unwrap_or(PATH_BUFFER as u32));
+        decision.by_label = by_label(scratch, decision.rule);
+        self.record(scratch, act, &decision, start);
+        verdict::carry_out(&decision)
     }
 
     #[inline(never)]
     fn record(&self, scratch: *mut Scratch, act: Act, decision: &Decision, start: u32) {
         let mut draft = Draft::new::<File>(scratch);
-        let mut path_len = 0;
-        if start < PATH_BUFFER as u32 {
-            let start = start & (PATH_BUFFER as u32 - 1); // what the verifier can follow
-            // SAFETY: a claimed slot; masked to the buffer.
-            let from = unsafe { (&raw const (*scratch).path).cast::<u8>().add(start as usize) };
-            path_len = draft.kernel_bytes(from, PATH_BUFFER as u32 - start);
-        }
-        let inode = self.file.and_then(|file| field::read::<Address>(file, &field::FILE_INODE));
+        let path_len = draft.path(scratch, start);
+        let inode = field::read::<Address>(self.file, &field::FILE_INODE);
         let (device, inode) = identity(inode.unwrap_or(0));
         let header = emit::header(Kind::File, self.tag, self.plan.header.serial);
         let decision = *decision;
@@ -211,7 +263,8 @@ impl Open<'_> {
             device,
             act: act as u32,
             decision,
-            origin: self.origin as u32,
+            // SAFETY: a claimed slot.
+            origin: unsafe { (*scratch).origin },
             path_len,
             ..File::default()
         };

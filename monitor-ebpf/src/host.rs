@@ -7,13 +7,13 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_loop;
 use monitor_common::plan::{
-    Bits, HOST_SUFFIX, Literal, LiteralKey, Space, hash_start, hash_step, header_flag,
+    HOST_SUFFIX, Literal, LiteralKey, Space, hash_start, hash_step, header_flag,
 };
 
 use crate::{
-    classify::{self, HASH_SECRET, Place, Plan, Scan},
+    classify::{self, HASH_SECRET, Place, Plan},
     maps,
-    scratch::{PATH_BUFFER, PathBuffer},
+    scratch::PATH_BUFFER,
 };
 
 const END: u32 = PATH_BUFFER as u32;
@@ -31,9 +31,7 @@ pub(crate) struct Host {
 /// What does not change while a name is read.
 #[repr(C)]
 struct Reader {
-    scan: *mut Scan,
-    buffer: *mut PathBuffer,
-    bits: *mut Bits,
+    place: *mut Place,
     bank: u32,
     flags: u32,
     /// Bytes of the name.
@@ -44,15 +42,14 @@ struct Reader {
 
 /// Adds the bits of every list that a host is in.
 #[inline(never)]
-pub(crate) fn host(plan: &Plan, at: &Place, host: &Host) {
-    let Place { scan, buffer, bits } = *at;
+pub(crate) fn host(plan: &Plan, place: *mut Place, host: &Host) {
     let len = END - (host.start & MASK);
     let (bank, flags) = (plan.bank, plan.header.flags);
     let (port, protocol) = (host.port.to_be_bytes(), host.protocol);
-    let mut reader = Reader { scan, buffer, bits, bank, flags, len, port, protocol };
+    let mut reader = Reader { place, bank, flags, len, port, protocol };
     // SAFETY: a claimed slot; the callback takes a `Reader`, which outlives the call.
     unsafe {
-        (*scan).whole = hash_start(HASH_SECRET.load(), Space::Host);
+        (*place).scan.whole = hash_start(HASH_SECRET.load(), Space::Host);
         suffixes(&reader, 0);
         bpf_loop(len, back_byte as *mut c_void, (&raw mut reader).cast(), 0);
     }
@@ -64,12 +61,12 @@ extern "C" fn back_byte(index: u32, reader: *mut Reader) -> i64 {
     // SAFETY: `bpf_loop` passes the `Reader` that it was given, whose parts lie in a claimed slot.
     unsafe {
         let reader = &*reader;
-        let byte = (*reader.buffer).0[(MASK.wrapping_sub(index) & MASK) as usize];
+        let byte = (*reader.place).path.0[(MASK.wrapping_sub(index) & MASK) as usize];
         // A dot that is the first byte has nothing before it that could be below.
         if byte == b'.' && index + 1 < reader.len {
             suffixes(reader, index);
         }
-        let scan = &mut *reader.scan;
+        let scan = &mut (*reader.place).scan;
         scan.whole = hash_step(scan.whole, HASH_SECRET.load(), byte);
     }
     0
@@ -97,7 +94,7 @@ fn suffixes(reader: &Reader, read: u32) {
 fn suffix(reader: &Reader, read: u32, port: [u8; 2], protocol: u8) {
     let secret = HASH_SECRET.load();
     // SAFETY: a claimed slot.
-    let mut hash = unsafe { (*reader.scan).whole };
+    let mut hash = unsafe { (*reader.place).scan.whole };
     for byte in [protocol, port[0], port[1]] {
         hash = hash_step(hash, secret, byte);
     }
@@ -106,6 +103,6 @@ fn suffix(reader: &Reader, read: u32, port: [u8; 2], protocol: u8) {
     let literal: Option<Literal> = unsafe { maps::LITERALS.get(key) }.copied();
     if let Some(literal) = literal {
         let class = if read == reader.len { literal.exact } else { literal.below };
-        classify::add(reader.bank, class, reader.bits);
+        classify::add(reader.bank, class, classify::bits(reader.place));
     }
 }

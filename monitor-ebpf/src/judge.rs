@@ -19,7 +19,7 @@ use monitor_common::{
 use crate::{
     classify::{self, Plan},
     host::{self, Host},
-    lists, load, maps,
+    lists, maps,
     miss::Missed,
     net, privilege,
     scratch::{self, PATH_BUFFER, PathBuffer, Scratch},
@@ -43,13 +43,15 @@ fn answer() -> Missed<()> {
     let plan = classify::plan_in(question.bank)?;
     let tag = Tag { agents: question.agents, ..Tag::default() };
     let act = Act::try_from(question.act).map_err(|_| Miss::ObjectUnreadable)?;
-    let mut holding = verdict::holding(&plan, &tag, act);
-    verdict::by_address(&plan, &mut holding, u64::from(question.object == HOST));
-    if question.loaded != 0 {
-        load::without_only(&plan, &mut holding);
-    }
     let scratch = scratch::claim()?;
-    let decision = decide(&plan, &holding, scratch, question);
+    // SAFETY: a claimed slot.
+    let holding = unsafe { &raw mut (*scratch).holding[0] };
+    verdict::hold(&plan, &tag, act, holding);
+    verdict::by_address(&plan, holding, u64::from(question.object == HOST));
+    if question.loaded != 0 {
+        verdict::without_only(&plan, holding);
+    }
+    let decision = decide(&plan, holding, scratch, question);
     scratch::release(scratch);
     // SAFETY: a map value, which nobody else writes to: the daemon asks one question at a time.
     unsafe { *answer = decision? };
@@ -59,24 +61,24 @@ fn answer() -> Missed<()> {
 #[inline(always)]
 fn decide(
     plan: &Plan,
-    holding: &Mask,
+    holding: *const Mask,
     scratch: *mut Scratch,
     question: &Question,
 ) -> Missed<Decision> {
     let exe = if question.exe_len == 0 {
         Exe::Unknown
     } else {
-        let buffer = scratch::executable(scratch).buffer;
+        let buffer = classify::buffer(scratch::executable(scratch));
         Exe::At(put(buffer, (&raw const question.exe).cast(), question.exe_len)?)
     };
     Ok(match question.object {
         PATH => {
             let place = scratch::object(scratch);
-            let start = put(place.buffer, (&raw const question.path).cast(), question.path_len)?;
+            let start = put(classify::buffer(place), (&raw const question.path).cast(), question.path_len)?;
             // SAFETY: a claimed slot.
-            unsafe { *place.bits = Bits::default() };
+            unsafe { (*place).bits = Bits::default() };
             classify::path(plan, place, start, Space::Absolute);
-            classify::traits(plan, place.bits, question.traits);
+            classify::traits(plan, classify::bits(place), question.traits);
             if question.act == Act::Exec as u32 && question.loaded == 0 {
                 lists::put(scratch, (&raw const question.args).cast(), question.args_len)?;
                 lists::classify(plan, scratch);
@@ -85,17 +87,20 @@ fn decide(
         }
         HOST => {
             let place = scratch::object(scratch);
-            let start = put(place.buffer, (&raw const question.path).cast(), question.path_len)?;
+            let start = put(classify::buffer(place), (&raw const question.path).cast(), question.path_len)?;
             // SAFETY: a claimed slot.
-            unsafe { *place.bits = Bits::default() };
+            unsafe { (*place).bits = Bits::default() };
             let protocol = net::carrier(question.protocol);
-            host::host(plan, &place, &Host { start, port: question.port as u16, protocol });
+            host::host(plan, place, &Host { start, port: question.port as u16, protocol });
             verdict::of(plan, holding, scratch, exe)
         }
         PEER => {
             let Question { address, port, protocol, .. } = question;
-            let peer = net::Peer { address: *address, port: *port as u16, protocol: *protocol };
-            net::judge(plan, holding, scratch, &peer, exe)
+            let (port, protocol) = (*port as u16, *protocol);
+            let peer = net::Peer { address: *address, port, protocol, known: net::KNOWN };
+            // SAFETY: a claimed slot.
+            unsafe { (*scratch).peer = peer };
+            net::judge(plan, holding, scratch, exe)
         }
         PRIVILEGE => {
             // SAFETY: a claimed slot.

@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
+    Global,
     helpers::{bpf_get_prandom_u32, bpf_loop},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
@@ -31,6 +32,10 @@ use crate::{
     verdict::{self, Exe},
 };
 
+/// Not 0 where the hooks of [`crate::prevent`] are attached, and see what they refuse before it is done.
+#[unsafe(no_mangle)]
+pub(crate) static PREVENTS: Global<u32> = Global::new(0);
+
 /// The child gets the tag of its parent before it can run.
 ///
 /// proto: `void sched_process_fork(struct task_struct *parent, struct task_struct *child)`
@@ -38,9 +43,10 @@ use crate::{
 pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     let parent: *const u8 = ctx.arg(0);
     let child: *const u8 = ctx.arg(1);
-    let Some(mut tag) = task::tag(parent) else { return 0 };
+    let Some(tag) = task::tag(parent) else { return 0 };
+    let mut tag = *tag;
     tag.flags &= !FRESH; // only the process that was tagged is about to become the agent
-    if privilege::are_apart(parent, child) {
+    if PREVENTS.load() == 0 && privilege::are_apart(parent, child) {
         privilege::look_at(child, &mut tag);
         if privilege::used(&tag, Privilege::Namespaces as u32) == Verdict::Kill as u8 {
             tag.flags |= DOOMED;
@@ -96,7 +102,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
             traits::find(scratch, file);
             lists::find(plan, scratch, task);
             // SAFETY: a claimed slot.
-            unsafe { classify::traits(plan, &raw mut (*scratch).bits, (*scratch).traits) };
+            unsafe { classify::traits(plan, &raw mut (*scratch).object.bits, (*scratch).traits) };
             let exec = New { plan, scratch, task, bprm, file, exe };
             match tag {
                 Some(tag) => exec.in_session(&ctx, tag),
@@ -109,10 +115,9 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 
 /// Without a slot nothing is known of the program.
 #[inline(always)]
-fn judge_unknown(plan: &Plan, tag: Option<Tag>) {
+fn judge_unknown(plan: &Plan, tag: Option<&Tag>) {
     if let Some(tag) = tag {
-        let holding = verdict::holding(plan, &tag, Act::Exec);
-        verdict::carry_out(&verdict::of_unknown(plan, &holding));
+        let _done = verdict::unseen(plan, tag, Act::Exec);
     }
 }
 
@@ -121,8 +126,8 @@ fn judge_unknown(plan: &Plan, tag: Option<Tag>) {
 fn classify_new_program(plan: &Plan, scratch: *mut Scratch, file: Address) -> Missed<u32> {
     let place = scratch::object(scratch);
     // SAFETY: a claimed slot.
-    unsafe { *place.bits = Bits::default() };
-    let start = path::of(place.buffer, field::within(file, &field::FILE_PATH));
+    unsafe { (*place).bits = Bits::default() };
+    let start = path::of(classify::buffer(place), field::within(file, &field::FILE_PATH));
     match start {
         Ok(start) => classify::path(plan, place, start, Space::Absolute),
         Err(why) => miss::note(why),
@@ -162,12 +167,12 @@ impl New<'_> {
 
     /// Of a session: may it start this, and is it an agent of its own from here on?
     #[inline(always)]
-    fn in_session(&self, ctx: &BtfTracePointContext, before: Tag) {
+    fn in_session(&self, ctx: &BtfTracePointContext, before: &Tag) {
         // SAFETY: a claimed slot.
         let tag = unsafe { &mut (*self.scratch).tag };
-        *tag = before;
+        *tag = *before;
         let mut flags = 0;
-        let mut judged = before;
+        let mut judged = *before;
         if before.flags & FRESH != 0 {
             // `driftwatch run` made it the root of a session: being started is not the agent's act.
             flags = exec_flag::ROOT;
@@ -183,20 +188,22 @@ impl New<'_> {
         if !task::set_tag(self.task, tag) {
             miss::note(Miss::TagNotSet);
         }
-        verdict::carry_out(&decision);
+        let _done = verdict::carry_out(&decision);
         debug!(ctx, "exec in session {:x}: {}", tag.session, decision.done);
         self.record(tag, decision, flags);
     }
 
     #[inline(always)]
     fn judge(&self, tag: &Tag) -> Decision {
-        let holding = verdict::holding(self.plan, tag, Act::Exec);
+        // SAFETY: a claimed slot.
+        let holding = unsafe { &raw mut (*self.scratch).holding[0] };
+        verdict::hold(self.plan, tag, Act::Exec, holding);
         match self.exe {
             Ok(_) => {
                 lists::classify(self.plan, self.scratch);
-                verdict::of(self.plan, &holding, self.scratch, Exe::OfCurrent)
+                verdict::of(self.plan, holding, self.scratch, Exe::OfCurrent)
             }
-            Err(_) => verdict::of_unknown(self.plan, &holding),
+            Err(_) => verdict::of_unknown(self.plan, holding),
         }
     }
 
@@ -211,14 +218,14 @@ impl New<'_> {
         // What the executable is called is no script.
         for word in 0..AUX_WORDS {
             // SAFETY: a claimed slot.
-            unsafe { (*self.scratch).bits.aux[word] &= !header.scripts[word] };
+            unsafe { (*self.scratch).object.bits.aux[word] &= !header.scripts[word] };
         }
         self.add_other_signs();
         let mut any = 0;
         // SAFETY: a claimed slot.
         unsafe {
             for word in 0..AUX_WORDS {
-                let signs = (*self.scratch).bits.aux[word] & header.signs[word];
+                let signs = (*self.scratch).object.bits.aux[word] & header.signs[word];
                 (*self.scratch).signs[word] = signs;
                 any |= signs;
             }
@@ -241,7 +248,7 @@ impl New<'_> {
     #[inline(always)]
     fn add_other_signs(&self) {
         let flags = self.plan.header.flags;
-        let place = scratch::cgroup(self.scratch);
+        let place = scratch::executable(self.scratch);
         if flags & header_flag::ARGUMENTS != 0 {
             lists::signs(self.plan, self.scratch);
         }
@@ -250,25 +257,42 @@ impl New<'_> {
             let uid = field::read::<Address>(self.task as Address, &field::TASK_CRED)
                 .and_then(|cred| field::read::<u32>(cred, &field::CRED_UID));
             match uid {
-                Ok(uid) => classify::user(self.plan, place.bits, uid),
+                Ok(uid) => {
+                    let bits = classify::bits(scratch::object(self.scratch));
+                    classify::user(self.plan, bits, uid);
+                }
                 Err(why) => miss::note(why),
             }
         }
         if flags & header_flag::CGROUPS != 0 {
-            match cgroup(self.task as Address).and_then(|node| path::of_kernfs(place.buffer, node))
+            match cgroup(self.task as Address).and_then(|node| path::of_kernfs(classify::buffer(place), node))
             {
-                Ok(start) => classify::path(self.plan, place, start, Space::Cgroup),
+                Ok(start) => self.add_cgroup(start),
                 Err(why) => miss::note(why),
             }
         }
         environment::signs(self.plan, self.scratch, self.task);
     }
 
+    /// Adds the bits of the cgroup, whose path is in the place of the executable, to those of the program.
+    #[inline(always)]
+    fn add_cgroup(&self, start: u32) {
+        let place = scratch::executable(self.scratch);
+        classify::clear(place);
+        classify::path(self.plan, place, start, Space::Cgroup);
+        for word in 0..AUX_WORDS {
+            // SAFETY: a claimed slot.
+            unsafe {
+                (*self.scratch).object.bits.aux[word] |= (*place).bits.aux[word];
+            }
+        }
+    }
+
     #[inline(never)]
     fn record(&self, tag: &Tag, decision: Decision, mut flags: u32) {
         let mut draft = Draft::new::<Exec>(self.scratch);
         // SAFETY: a claimed slot.
-        let path = unsafe { (&raw mut (*self.scratch).path).cast::<u8>() };
+        let path = unsafe { (&raw mut (*self.scratch).object.path).cast::<u8>() };
         let exe_len = self.exe.map_or(0, |start| append_path(&mut draft, path, start));
         let cwd_len = self.append_cwd(&mut draft);
         let (argv_len, cut) = self.append_arguments(&mut draft);
@@ -296,7 +320,7 @@ impl New<'_> {
     #[inline(always)]
     fn append_cwd(&self, draft: &mut Draft) -> u32 {
         // SAFETY: a claimed slot.
-        let buffer = unsafe { &raw mut (*self.scratch).path };
+        let buffer = unsafe { &raw mut (*self.scratch).object.path };
         let start = field::read::<Address>(self.task as Address, &field::TASK_FS)
             .and_then(|fs| path::of(buffer, field::within(fs, &field::FS_PWD)));
         match start {
@@ -428,7 +452,7 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     verdict::with_scratch(
         || {},
         |scratch| {
-            let header = emit::header(Kind::Exit, &tag, 0);
+            let header = emit::header(Kind::Exit, tag, 0);
             Draft::new::<Exit>(scratch).send(header, Exit { status, reserved: 0 });
         },
     );

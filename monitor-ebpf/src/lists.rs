@@ -88,7 +88,7 @@ pub(crate) fn classify(plan: &Plan, scratch: *mut Scratch) {
     // SAFETY: a claimed slot.
     unsafe {
         for word in 0..AUX_WORDS {
-            let programs = (*scratch).bits.aux[word] & plan.header.programs[word];
+            let programs = (*scratch).object.bits.aux[word] & plan.header.programs[word];
             (*scratch).programs[word] = programs;
             any |= programs;
         }
@@ -142,7 +142,7 @@ extern "C" fn one_program(_step: u32, reader: *mut Reader) -> i64 {
         let number = word as u32 * 64 + left.trailing_zeros();
         let Some(aux) = maps::AUX.get(row(reader.bank, AUX_ROWS, number)) else { return 0 };
         if scratch.list_len == 0 {
-            classify::add(reader.bank, u32::from(aux.unknown), &raw mut scratch.bits);
+            classify::add(reader.bank, u32::from(aux.unknown), &raw mut scratch.object.bits);
         } else {
             read(reader, u32::from(aux.start));
         }
@@ -183,7 +183,7 @@ pub(crate) fn step(reader: &Reader, scratch: &mut Scratch, byte: u8) {
     scratch.list_state = state;
     let class = automaton.accept[state as usize & (STATES - 1)];
     if class != 0 {
-        let bits: *mut Bits = &raw mut scratch.bits;
+        let bits: *mut Bits = &raw mut scratch.object.bits;
         classify::add(reader.bank, u32::from(class), bits);
     }
 }

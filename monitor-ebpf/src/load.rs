@@ -1,8 +1,6 @@
-//! Code that is mapped executable without being started: libraries, and whole programs by way of the dynamic loader.
-//!
-//! Judged at the exit of mmap and mprotect, by the file that is mapped: what is forbidden ends the process before it
-//! can run the first instruction of it. The rules are those of exec, except the ones with `only`: a list of
-//! permitted programs does not name the libraries that they load. Memory that belongs to no file is no load.
+//! Code that is mapped executable without being started, on the react tier: found at the exit of mmap and mprotect, by
+//! the file that is mapped. What is forbidden ends the process before it can run the first instruction of it.
+//! [`crate::program`] judges. Memory that belongs to no file is no load.
 
 use core::ffi::c_void;
 
@@ -10,26 +8,15 @@ use aya_ebpf::{
     bindings::task_struct,
     helpers::{bpf_find_vma, bpf_loop},
 };
-use monitor_common::{
-    Act, Verdict,
-    counter::Miss,
-    file::{File, Origin},
-    plan::{Bits, Mask, RULE_WORDS, Space},
-    record::{Decision, Kind},
-    tag::Tag,
-};
+use monitor_common::{counter::Miss, file::Origin, tag::Tag};
 
 use crate::{
-    classify::{self, Plan},
-    emit::{self, Draft},
     field::{self, Address},
-    file,
-    lifecycle::identity,
-    miss, path,
-    scratch::{self, PATH_BUFFER, Scratch},
+    file::{self, UNKNOWN},
+    miss,
+    program,
     syscall::Call,
-    task, traits,
-    verdict::{self, Exe},
+    task,
 };
 
 /// `PROT_READ` and `PROT_EXEC`, include/uapi/asm-generic/mman-common.h.
@@ -40,15 +27,10 @@ const ANONYMOUS: u64 = 0x20;
 /// `READ_IMPLIES_EXEC`, include/uapi/linux/personality.h.
 const READ_IMPLIES_EXEC: u32 = 0x40_0000;
 /// `VM_EXEC`, include/linux/mm.h.
-const VM_EXEC: u64 = 4;
+pub(crate) const VM_EXEC: u64 = 4;
 
 /// `-EBUSY`, include/uapi/asm-generic/errno-base.h.
 const BUSY: i64 = -16;
-/// A file that could not be found. A number, as is [`NO_PATH`]: the verifier would follow every error on its own.
-const UNKNOWN: Address = 0;
-/// Where no path begins.
-const NO_PATH: u32 = PATH_BUFFER as u32;
-
 /// No file.
 const NONE: Address = 0;
 /// More files than one.
@@ -74,26 +56,6 @@ pub(crate) fn makes_code(call: &Call) -> bool {
     // SAFETY: a task.
     let personality: u32 = unsafe { field::load(call.task, &field::TASK_PERSONALITY) };
     protection & READ != 0 && personality & READ_IMPLIES_EXEC != 0
-}
-
-/// Leaves out the rules that name what is permitted.
-#[inline(always)]
-pub(crate) fn without_only(plan: &Plan, holding: &mut Mask) {
-    for word in 0..RULE_WORDS {
-        holding.rules[word] &= !plan.header.only[word];
-    }
-}
-
-/// The rules that hold for a load, in the plan in force; none where nobody asks.
-#[inline(always)]
-fn ruled(tag: &Tag) -> Option<(Plan, Mask)> {
-    let Ok(plan) = classify::plan() else {
-        miss::note(Miss::NoPlan);
-        return None;
-    };
-    let mut holding = verdict::holding(&plan, tag, Act::Exec);
-    without_only(&plan, &mut holding);
-    (verdict::any(&holding) | plan.watches() != 0).then_some((plan, holding))
 }
 
 /// The file of the mappings between two addresses that are code now; none where it is nobody's memory. The file is
@@ -153,15 +115,22 @@ extern "C" fn take_mapping(_step: u32, search: *mut Search) -> i64 {
     i64::from(search.at >= search.to)
 }
 
+/// The file of a mapping, 0 for none, and its `vm_flags`.
+#[inline(always)]
+pub(crate) fn of_mapping(vma: *const u8) -> (Address, u64) {
+    // SAFETY: the kernel passes a mapping.
+    let flags: u64 = unsafe { field::load(vma, &field::VMA_FLAGS) };
+    // As a number: the compiler reckons with it, which the verifier forbids with pointers.
+    (field::read(vma as Address, &field::VMA_FILE).unwrap_or(0), flags)
+}
+
 /// Copies what is wanted of a mapping.
 extern "C" fn look_at(_task: *const u8, vma: *const u8, search: *mut Search) -> i64 {
     // SAFETY: the kernel passes a mapping, and the `Search` that it was given.
     unsafe {
         let search = &mut *search;
         search.end = field::load(vma, &field::VMA_END);
-        let flags: u64 = field::load(vma, &field::VMA_FLAGS);
-        // As a number: the compiler reckons with it, which the verifier forbids with pointers.
-        let file: Address = field::read(vma as Address, &field::VMA_FILE).unwrap_or(0);
+        let (file, flags) = of_mapping(vma);
         search.found = if flags & VM_EXEC == 0 { NONE } else { file };
     }
     0
@@ -176,7 +145,6 @@ pub(crate) fn mapped(call: &Call, tag: &Tag, memory: Option<(u64, u64)>) {
             miss::note(why);
             UNKNOWN
         }),
-        Some(_) if ruled(tag).is_none() => return,
         Some((from, length)) => {
             let mut found = Search::default();
             search(&mut found, from, length);
@@ -190,88 +158,5 @@ pub(crate) fn mapped(call: &Call, tag: &Tag, memory: Option<(u64, u64)>) {
             }
         }
     };
-    judge(tag, file);
-}
-
-/// Judges a file that is mapped as code.
-#[inline(never)]
-fn judge(tag: &Tag, file: Address) {
-    let Some((plan, holding)) = ruled(tag) else { return };
-    verdict::with_scratch(
-        || verdict::carry_out(&verdict::of_unknown(&plan, &holding)),
-        |scratch| Load { plan: &plan, tag, file }.settle(scratch, &holding),
-    );
-}
-
-/// One load.
-struct Load<'a> {
-    plan: &'a Plan,
-    tag: &'a Tag,
-    file: Address,
-}
-
-impl Load<'_> {
-    #[inline(always)]
-    fn settle(&self, scratch: *mut Scratch, holding: &Mask) {
-        let place = scratch::object(scratch);
-        // SAFETY: a claimed slot.
-        unsafe {
-            *place.bits = Bits::default();
-            (*scratch).traits = 0;
-        }
-        let start = self.start(place);
-        let decision = if start == NO_PATH {
-            verdict::of_unknown(self.plan, holding)
-        } else {
-            classify::path(self.plan, place, start, Space::Absolute);
-            traits::find(scratch, self.file);
-            // SAFETY: a claimed slot.
-            classify::traits(self.plan, place.bits, unsafe { (*scratch).traits });
-            verdict::of(self.plan, holding, scratch, Exe::OfCurrent)
-        };
-        if u64::from(decision.done) | self.plan.watches() == Verdict::Allow as u64 {
-            return;
-        }
-        verdict::carry_out(&decision);
-        self.record(scratch, &decision, start);
-    }
-
-    /// Where the path of the file begins.
-    #[inline(always)]
-    fn start(&self, place: classify::Place) -> u32 {
-        if self.file == UNKNOWN {
-            return NO_PATH;
-        }
-        path::of(place.buffer, field::within(self.file, &field::FILE_PATH)).unwrap_or_else(|why| {
-            miss::note(why);
-            NO_PATH
-        })
-    }
-
-    #[inline(never)]
-    fn record(&self, scratch: *mut Scratch, decision: &Decision, start: u32) {
-        let mut draft = Draft::new::<File>(scratch);
-        let mut path_len = 0;
-        if start < NO_PATH {
-            let start = start & (PATH_BUFFER as u32 - 1); // what the verifier can follow
-            // SAFETY: a claimed slot; masked to the buffer.
-            let from = unsafe { (&raw const (*scratch).path).cast::<u8>().add(start as usize) };
-            path_len = draft.kernel_bytes(from, PATH_BUFFER as u32 - start);
-        }
-        let inode = field::read::<Address>(self.file, &field::FILE_INODE);
-        let (device, inode) = identity(inode.unwrap_or(0));
-        let header = emit::header(Kind::File, self.tag, self.plan.header.serial);
-        let body = File {
-            inode,
-            device,
-            act: Act::Exec as u32,
-            decision: *decision,
-            origin: Origin::Load as u32,
-            path_len,
-            // SAFETY: a claimed slot.
-            traits: unsafe { (*scratch).traits },
-            reserved: 0,
-        };
-        draft.send(header, body);
-    }
+    let _done = program::judge(tag, file, Origin::Load);
 }

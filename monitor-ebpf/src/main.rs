@@ -1,7 +1,7 @@
 //! Driftwatch's kernel half. Read it in this order:
 //!
-//! 1. the hooks: [`lifecycle`] (fork, exec, exit), [`syscall`] and behind it [`file`], [`load`], [`privilege`],
-//!    [`uring`], [`net`];
+//! 1. the hooks: [`lifecycle`] (fork, exec, exit); on the prevent tier [`prevent`], or else [`syscall`], [`load`],
+//!    [`uring`]; behind them [`file`], [`name`], [`program`], [`privilege`], [`net`], which judge;
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
 //!    about this program, [`classify`] and [`host`] which lists is it in, [`lists`] and by its arguments, [`scripts`]
 //!    which file is it started on, [`environment`] and with which variables, [`verdict`] what is to be done;
@@ -17,13 +17,17 @@
 
 mod lifecycle;
 
+mod prevent;
+
+mod load;
 mod syscall;
+mod uring;
 
 mod file;
-mod load;
+mod name;
 mod net;
 mod privilege;
-mod uring;
+mod program;
 
 mod judge;
 

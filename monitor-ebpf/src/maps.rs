@@ -108,6 +108,10 @@ pub(crate) static QUESTION: Array<Question, 1> = Array::new();
 #[btf_map]
 pub(crate) static ANSWER: Array<Decision, 1> = Array::new();
 
+/// Row 0: how often [`crate::prevent::tried`] ran.
+#[btf_map]
+pub(crate) static TRIED: Array<u64, 1> = Array::new();
+
 /// The `io_uring` open that a task submitted last and that has not completed, 0 for none.
 #[btf_map]
 pub(crate) static PENDING: crate::task::TaskStorage<u64> = crate::task::TaskStorage::new();

@@ -1,4 +1,5 @@
-//! Connects, sends and binds: judged and refused at the cgroup hooks, the same on every tier.
+//! Connects, sends and binds: judged and refused at the cgroup hooks, or on the prevent tier in the calls themselves
+//! ([`crate::prevent`]).
 //!
 //! The hooks get the address as the kernel copied it. However it was spelt, it is looked up in one
 //! form: IPv4 as IPv4-mapped IPv6, the unspecified address of a peer as the loopback address that it means.
@@ -8,7 +9,7 @@ use monitor_common::{
     Verdict,
     counter::Miss,
     net::{Call, Net},
-    plan::{Bits, Mask},
+    plan::Mask,
     record::{Decision, Kind},
     tag::Tag,
 };
@@ -39,7 +40,7 @@ const MPTCP: u32 = 262;
 pub(crate) fn connect4(ctx: SockAddrContext) -> i32 {
     // SAFETY: the hook's own context, here and below.
     let addr = unsafe { &*ctx.sock_addr };
-    settle(&Peer::new(addr, v4(addr)), Call::Connect)
+    answer(&Peer::new(addr, v4(addr)), Call::Connect)
 }
 
 /// TCP and connected UDP over IPv6.
@@ -47,7 +48,7 @@ pub(crate) fn connect4(ctx: SockAddrContext) -> i32 {
 pub(crate) fn connect6(ctx: SockAddrContext) -> i32 {
     // SAFETY: as above.
     let addr = unsafe { &*ctx.sock_addr };
-    settle(&Peer::new(addr, v6(addr)), Call::Connect)
+    answer(&Peer::new(addr, v6(addr)), Call::Connect)
 }
 
 /// A datagram with an IPv4 address, also on an IPv6 socket.
@@ -55,7 +56,7 @@ pub(crate) fn connect6(ctx: SockAddrContext) -> i32 {
 pub(crate) fn sendmsg4(ctx: SockAddrContext) -> i32 {
     // SAFETY: as above.
     let addr = unsafe { &*ctx.sock_addr };
-    settle(&Peer::new(addr, v4(addr)), Call::Send)
+    answer(&Peer::new(addr, v4(addr)), Call::Send)
 }
 
 /// A datagram with an IPv6 address.
@@ -63,7 +64,7 @@ pub(crate) fn sendmsg4(ctx: SockAddrContext) -> i32 {
 pub(crate) fn sendmsg6(ctx: SockAddrContext) -> i32 {
     // SAFETY: as above.
     let addr = unsafe { &*ctx.sock_addr };
-    settle(&Peer::new(addr, v6(addr)), Call::Send)
+    answer(&Peer::new(addr, v6(addr)), Call::Send)
 }
 
 /// A socket gets an IPv4 address of its own.
@@ -74,7 +75,7 @@ pub(crate) fn bind4(ctx: SockAddrContext) -> i32 {
     if is_client(addr) {
         return PASS;
     }
-    settle(&Peer::new(addr, mapped(addr.user_ip4.to_ne_bytes())), Call::Bind)
+    answer(&Peer::new(addr, mapped(addr.user_ip4.to_ne_bytes())), Call::Bind)
 }
 
 /// A socket gets an IPv6 address of its own.
@@ -85,7 +86,7 @@ pub(crate) fn bind6(ctx: SockAddrContext) -> i32 {
     if is_client(addr) {
         return PASS;
     }
-    settle(&Peer::new(addr, plain(addr)), Call::Bind)
+    answer(&Peer::new(addr, plain(addr)), Call::Bind)
 }
 
 /// A datagram socket that takes any port there is: nobody knows it before it speaks.
@@ -95,30 +96,58 @@ fn is_client(addr: &bpf_sock_addr) -> bool {
 }
 
 /// A peer, or an own address, in the one form that is looked up.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) address: [u8; 16],
     pub(crate) port: u16,
     pub(crate) protocol: u32,
+    /// [`KNOWN`], or nobody can say where the bytes go.
+    pub(crate) known: u32,
 }
+
+/// [`Peer::known`] of a peer that is. A number: the verifier follows less of it.
+pub(crate) const KNOWN: u32 = 1;
 
 impl Peer {
     #[inline(always)]
     fn new(addr: &bpf_sock_addr, address: [u8; 16]) -> Self {
-        Self { address, port: u16::from_be(addr.user_port as u16), protocol: addr.protocol }
+        let port = u16::from_be(addr.user_port as u16);
+        Self { address, port, protocol: addr.protocol, known: KNOWN }
     }
+}
+
+/// The unspecified address of a peer is the host itself.
+#[inline(always)]
+pub(crate) fn no_unspecified(mut bytes: [u8; 16]) -> [u8; 16] {
+    let mut high = 0;
+    for byte in &bytes[..10] {
+        high |= *byte;
+    }
+    let mut low = 0;
+    for byte in &bytes[12..] {
+        low |= *byte;
+    }
+    if high | low == 0 {
+        match [bytes[10], bytes[11]] {
+            [0, 0] => bytes[15] = 1,
+            [0xff, 0xff] => {
+                bytes[12] = 127;
+                bytes[15] = 1;
+            }
+            _ => {}
+        }
+    }
+    bytes
 }
 
 #[inline(always)]
 fn v4(addr: &bpf_sock_addr) -> [u8; 16] {
-    mapped(match addr.user_ip4.to_ne_bytes() {
-        [0, 0, 0, 0] => [127, 0, 0, 1],
-        bytes => bytes,
-    })
+    no_unspecified(mapped(addr.user_ip4.to_ne_bytes()))
 }
 
 #[inline(always)]
-const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
+pub(crate) const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
@@ -137,47 +166,63 @@ fn plain(addr: &bpf_sock_addr) -> [u8; 16] {
 
 #[inline(always)]
 fn v6(addr: &bpf_sock_addr) -> [u8; 16] {
-    let words = [addr.user_ip6[0], addr.user_ip6[1], addr.user_ip6[2], addr.user_ip6[3]];
-    let mut bytes = plain(addr);
-    let high = words[0] | words[1];
-    if high == 0 && words[2] == 0 && words[3] == 0 {
-        bytes[15] = 1;
-    }
-    if high == 0 && words[2] == 0xffff_u32.to_be() && words[3] == 0 {
-        bytes[12] = 127;
-        bytes[15] = 1;
-    }
-    bytes
+    no_unspecified(plain(addr))
 }
 
-#[inline(never)]
-fn settle(peer: &Peer, call: Call) -> i32 {
+/// Judges a call of the current process, where it is an agent's, as a cgroup hook answers.
+#[inline(always)]
+fn answer(peer: &Peer, call: Call) -> i32 {
     let Some(tag) = task::tag(task::current()) else { return PASS };
+    let done = with_peer(tag, call, |place| {
+        // SAFETY: in a claimed slot.
+        unsafe { *place = *peer };
+        true
+    });
+    if verdict::refuses(done) { REFUSE } else { PASS }
+}
+
+/// Judges a call with a peer, or with an own address; returns what is done. `find` puts the peer in its place, from
+/// where the verifier follows none of it, or says that there is none.
+#[inline(always)]
+pub(crate) fn with_peer(tag: &Tag, call: Call, find: impl FnOnce(*mut Peer) -> bool) -> u8 {
     let Ok(plan) = classify::plan() else {
         miss::note(Miss::NoPlan);
-        return PASS;
+        return Verdict::Allow as u8;
     };
-    let mut holding = verdict::holding(&plan, &tag, call.act());
-    verdict::by_address(&plan, &mut holding, 0);
-    if verdict::any(&holding) | plan.watches() == 0 {
-        return PASS;
-    }
-    let decision = match scratch::claim() {
-        Ok(scratch) => {
-            let decision = judge(&plan, &holding, scratch, peer, Exe::OfCurrent);
-            if u64::from(decision.done) | plan.watches() != Verdict::Allow as u64 {
-                record(&plan, &tag, scratch, &Attempt { peer: *peer, decision, call });
+    let plan = &plan;
+    verdict::with_scratch(
+        || verdict::unseen(plan, tag, call.act()),
+        |scratch| {
+            // SAFETY: a claimed slot.
+            if find(unsafe { &raw mut (*scratch).peer }) {
+                settle(plan, tag, scratch, call)
+            } else {
+                Verdict::Allow as u8
             }
-            scratch::release(scratch);
-            decision
-        }
-        Err(why) => {
-            miss::note(why);
-            verdict::of_unknown(&plan, &holding)
-        }
+        },
+    )
+}
+
+/// The same with the peer in its place.
+#[inline(never)]
+fn settle(plan: &Plan, tag: &Tag, scratch: *mut Scratch, call: Call) -> u8 {
+    // SAFETY: a claimed slot; here and below.
+    let holding = unsafe { &raw mut (*scratch).holding[0] };
+    verdict::hold(plan, tag, call.act(), holding);
+    verdict::by_address(plan, holding, 0);
+    if verdict::any(holding) | plan.watches() == 0 {
+        return Verdict::Allow as u8;
+    }
+    let known = unsafe { (*scratch).peer.known };
+    let decision = if known == KNOWN {
+        judge(plan, holding, scratch, Exe::OfCurrent)
+    } else {
+        verdict::of_unknown(plan, holding)
     };
-    verdict::carry_out(&decision);
-    if verdict::refuses(&decision) { REFUSE } else { PASS }
+    if u64::from(decision.done) | plan.watches() != Verdict::Allow as u64 {
+        record(plan, tag, scratch, &decision, call);
+    }
+    verdict::carry_out(&decision)
 }
 
 /// The protocol as rules have it.
@@ -186,35 +231,33 @@ pub(crate) const fn carrier(protocol: u32) -> u8 {
     if protocol == MPTCP { TCP } else { protocol as u8 }
 }
 
-/// What the rules say of a peer.
+/// What the rules say of the peer in the scratch.
 #[inline(always)]
 pub(crate) fn judge(
     plan: &Plan,
-    holding: &Mask,
+    holding: *const Mask,
     scratch: *mut Scratch,
-    peer: &Peer,
     exe: Exe,
 ) -> Decision {
+    let place = scratch::object(scratch);
+    classify::clear(place);
     // SAFETY: a claimed slot.
-    let bits = unsafe {
-        (*scratch).bits = Bits::default();
-        &raw mut (*scratch).bits
-    };
-    classify::peer(plan, bits, &peer.address, peer.port, carrier(peer.protocol));
+    let Peer { address, port, protocol, .. } = unsafe { &(*scratch).peer };
+    classify::peer(plan, classify::bits(place), address, *port, carrier(*protocol));
     verdict::of(plan, holding, scratch, exe)
 }
 
-/// One connect, send or bind, as far as its record tells of it.
-struct Attempt {
-    peer: Peer,
-    decision: Decision,
-    call: Call,
-}
-
 #[inline(never)]
-fn record(plan: &Plan, tag: &Tag, scratch: *mut Scratch, attempt: &Attempt) {
+fn record(plan: &Plan, tag: &Tag, scratch: *mut Scratch, decision: &Decision, call: Call) {
     let header = emit::header(Kind::Net, tag, plan.header.serial);
-    let Attempt { peer: Peer { address, port, protocol }, decision, call } = *attempt;
-    let body = Net { address, decision, port, protocol: protocol as u16, call: call as u32 };
+    // SAFETY: a claimed slot.
+    let Peer { address, port, protocol, .. } = unsafe { &(*scratch).peer };
+    let body = Net {
+        address: *address,
+        decision: *decision,
+        port: *port,
+        protocol: *protocol as u16,
+        call: call as u32,
+    };
     Draft::new::<Net>(scratch).send(header, body);
 }

@@ -46,13 +46,18 @@ const UNREADABLE: u32 = 3;
 #[inline(never)]
 pub(crate) fn of(buffer: *mut PathBuffer, path: Address) -> Missed<u32> {
     let vfsmount: Address = field::read(path, &field::PATH_MNT)?;
-    let walk = Walk {
-        buffer,
-        dentry: field::read(path, &field::PATH_DENTRY)?,
-        mount: vfsmount - u64::from(field::MOUNT_MNT.load()),
-        at: PATH_BUFFER as u32,
-        state: GOING,
-    };
+    of_dentry(buffer, vfsmount, field::read(path, &field::PATH_DENTRY)?)
+}
+
+/// The same of a dentry and the `vfsmount` that it is on, which need not have a file yet.
+#[inline(always)]
+pub(crate) fn of_dentry(
+    buffer: *mut PathBuffer,
+    vfsmount: Address,
+    dentry: Address,
+) -> Missed<u32> {
+    let mount = vfsmount.wrapping_sub(u64::from(field::MOUNT_MNT.load()));
+    let walk = Walk { buffer, dentry, mount, at: PATH_BUFFER as u32, state: GOING };
     run(walk, up_a_dentry as *mut c_void)
 }
 

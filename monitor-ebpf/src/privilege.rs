@@ -1,8 +1,8 @@
-//! Rights that reach beyond a process: used by a system call ([`crate::syscall`]) or at a fork
-//! ([`crate::lifecycle`]), judged when the call has been carried out.
+//! Rights that reach beyond a process, judged: on the prevent tier when they are asked for ([`crate::prevent`]).
 //!
-//! On the react tier nothing can be refused here: what is forbidden ends the process before its next instruction,
-//! and a child that was born in forbidden namespaces before its first.
+//! On the react tier nothing can be refused here. They have been used, by a system call ([`crate::syscall`]) or at a fork
+//! ([`crate::lifecycle`]): what is forbidden ends the process before its next instruction, and a child that was born in
+//! forbidden namespaces before its first.
 
 use monitor_common::{
     Act, Verdict,
@@ -18,7 +18,7 @@ use crate::{
     emit::{self, Draft},
     field::{self, Address},
     miss,
-    scratch::{self, Scratch},
+    scratch::Scratch,
     syscall::Call,
     task,
     verdict::{self, Exe},
@@ -86,22 +86,31 @@ pub(crate) fn leaves(call: &Call) -> bool {
     call.argument::<0>() & NEW_NAMESPACES != 0
 }
 
+/// clone and clone3, which have asked for a capability: into namespaces. The flags of clone3 are in user memory; nothing
+/// else that it does needs one, save for a process that has too many children.
+#[inline(always)]
+pub(crate) fn leaves_by_fork(call: &Call) -> bool {
+    call.is_clone3() || leaves(call)
+}
+
 /// A call that sets users or groups: whether any is another than before.
 #[inline(always)]
-pub(crate) fn takes_on(call: &Call, tag: &mut Tag) -> bool {
-    let before = tag.identities;
-    look_at(call.task, tag);
-    keep(call.task, tag);
-    before != tag.identities
+pub(crate) fn takes_on(call: &Call, before: &Tag) -> bool {
+    let mut tag = *before;
+    look_at(call.task, &mut tag);
+    let another = before.identities != tag.identities;
+    keep(call.task, &tag);
+    another
 }
 
 /// capset: whether any can be used or handed on that could not before.
 #[inline(always)]
-pub(crate) fn adds(call: &Call, tag: &mut Tag) -> bool {
-    let before = tag.capabilities;
-    look_at(call.task, tag);
-    keep(call.task, tag);
-    tag.capabilities & !before != 0
+pub(crate) fn adds(call: &Call, before: &Tag) -> bool {
+    let mut tag = *before;
+    look_at(call.task, &mut tag);
+    let more = tag.capabilities & !before.capabilities != 0;
+    keep(call.task, &tag);
+    more
 }
 
 #[inline(always)]
@@ -114,28 +123,35 @@ fn keep(task: *const u8, tag: &Tag) {
 /// Writes into a tag what users, groups and capabilities a task has now.
 #[inline(never)]
 pub(crate) fn look_at(task: *const u8, tag: &mut Tag) {
-    let secret = HASH_SECRET.load() | 1;
-    let mut all = secret;
     // SAFETY: a task, and its credentials.
     unsafe {
         let cred: *const u8 = field::load(task, &field::TASK_CRED);
-        for one in [
-            &field::CRED_UID,
-            &field::CRED_GID,
-            &field::CRED_SUID,
-            &field::CRED_SGID,
-            &field::CRED_EUID,
-            &field::CRED_EGID,
-            &field::CRED_FSUID,
-            &field::CRED_FSGID,
-        ] {
-            all = (all ^ u64::from(field::load::<u32>(cred, one))).wrapping_mul(secret);
-            all ^= all >> 32;
-        }
+        tag.identities = identities(cred);
         let inheritable: u64 = field::load(cred, &field::CRED_INHERITABLE);
         tag.capabilities = inheritable | field::load::<u64>(cred, &field::CRED_EFFECTIVE);
     }
-    tag.identities = (all as u32).max(1);
+}
+
+/// The users and groups of credentials, as one number that is not 0. Supplementary groups are not among them.
+#[inline(always)]
+pub(crate) fn identities(cred: *const u8) -> u32 {
+    let secret = HASH_SECRET.load() | 1;
+    let mut all = secret;
+    for one in [
+        &field::CRED_UID,
+        &field::CRED_GID,
+        &field::CRED_SUID,
+        &field::CRED_SGID,
+        &field::CRED_EUID,
+        &field::CRED_EGID,
+        &field::CRED_FSUID,
+        &field::CRED_FSGID,
+    ] {
+        // SAFETY: credentials.
+        all = (all ^ u64::from(unsafe { field::load::<u32>(cred, one) })).wrapping_mul(secret);
+        all ^= all >> 32;
+    }
+    (all as u32).max(1)
 }
 
 /// Whether a child was born into namespaces that its maker is not in. Told by the structures of the kernel: the
@@ -157,7 +173,7 @@ pub(crate) fn are_apart(parent: *const u8, child: *const u8) -> bool {
 #[inline(always)]
 pub(crate) fn born(tag: &Tag) {
     if tag.flags & DOOMED != 0 {
-        verdict::carry_out(&Decision { done: Verdict::Kill as u8, ..Decision::default() });
+        let _done = verdict::carry_out(&Decision { done: Verdict::Kill as u8, ..Decision::default() });
     }
 }
 
@@ -169,41 +185,42 @@ pub(crate) fn used(tag: &Tag, privilege: u32) -> u8 {
         return Verdict::Allow as u8;
     };
     let plan = &plan;
-    let holding = verdict::holding(plan, tag, Act::Privilege);
-    if verdict::any(&holding) | plan.watches() == 0 {
-        return Verdict::Allow as u8;
-    }
-    let mut done = Verdict::Allow as u8;
-    let Ok(scratch) = scratch::claim() else {
-        miss::note(Miss::NoScratch);
-        let decision = verdict::of_unknown(plan, &holding);
-        verdict::carry_out(&decision);
-        return decision.done;
-    };
-    // SAFETY: a claimed slot.
-    unsafe { (*scratch).privilege = privilege };
-    let decision = judge(plan, &holding, scratch, Exe::OfCurrent);
-    if u64::from(decision.done) | plan.watches() != Verdict::Allow as u64 {
-        verdict::carry_out(&decision);
-        done = decision.done;
-        // SAFETY: as above.
-        let privilege = unsafe { (&raw const (*scratch).privilege).read_volatile() };
-        let body = Use { decision, privilege, reserved: 0 };
-        let header = emit::header(Kind::Privilege, tag, plan.header.serial);
-        Draft::new::<Use>(scratch).send(header, body);
-    }
-    scratch::release(scratch);
-    done
+    verdict::with_scratch(
+        || verdict::unseen(plan, tag, Act::Privilege),
+        |scratch| {
+            // SAFETY: a claimed slot; here and below.
+            let holding = unsafe { &raw mut (*scratch).holding[0] };
+            verdict::hold(plan, tag, Act::Privilege, holding);
+            if verdict::any(holding) | plan.watches() == 0 {
+                return Verdict::Allow as u8;
+            }
+            unsafe { (*scratch).privilege = privilege };
+            let decision = judge(plan, holding, scratch, Exe::OfCurrent);
+            if u64::from(decision.done) | plan.watches() == Verdict::Allow as u64 {
+                return Verdict::Allow as u8;
+            }
+            let privilege = unsafe { (&raw const (*scratch).privilege).read_volatile() };
+            let body = Use { decision, privilege, reserved: 0 };
+            let header = emit::header(Kind::Privilege, tag, plan.header.serial);
+            Draft::new::<Use>(scratch).send(header, body);
+            verdict::carry_out(&decision)
+        },
+    )
 }
 
 /// What the rules say of the use of the right in the scratch. It is read from there as a number that may be any:
 /// the verifier would follow what comes after once for each of them.
 #[inline(always)]
-pub(crate) fn judge(plan: &Plan, holding: &Mask, scratch: *mut Scratch, exe: Exe) -> Decision {
+pub(crate) fn judge(
+    plan: &Plan,
+    holding: *const Mask,
+    scratch: *mut Scratch,
+    exe: Exe,
+) -> Decision {
     // SAFETY: a claimed slot.
     let (bits, privilege) = unsafe {
         let privilege = (&raw const (*scratch).privilege).read_volatile() as usize;
-        (&raw mut (*scratch).bits, privilege & (Privilege::COUNT - 1))
+        (&raw mut (*scratch).object.bits, privilege & (Privilege::COUNT - 1))
     };
     // SAFETY: as above.
     unsafe { *bits = Bits::default() };

@@ -7,16 +7,17 @@
 
 use monitor_common::{
     counter::Miss,
-    plan::{AUX_WORDS, Bits, LIST_BYTES, RULE_WORDS, USES_WORDS},
+    plan::{AUX_WORDS, LIST_BYTES, Mask, RULE_WORDS, USES_WORDS},
     record::ARGV_BYTES,
     tag::Tag,
 };
 
 use crate::{
     atomic,
-    classify::{Place, Scan},
+    classify::Place,
     maps,
     miss::Missed,
+    net::Peer,
     path::Name,
     scripts::Word,
 };
@@ -46,11 +47,17 @@ pub(crate) struct PathBuffer(pub(crate) [u8; PATH_BUFFER + NAME_ROOM]);
 #[repr(C)]
 pub(crate) struct Scratch {
     busy: u64,
-    scan: Scan,
-    /// The lists that the object is in.
-    pub(crate) bits: Bits,
-    /// The lists that the executable is in.
-    pub(crate) exe_bits: Bits,
+    /// The object: what it is called, and the lists that it is in.
+    pub(crate) object: Place,
+    /// The executable, where an exception asks for it; a script, a cgroup.
+    pub(crate) executable: Place,
+    /// The rules that hold for the agents and the act at hand; of an open those of reading, then those of writing.
+    pub(crate) holding: [Mask; 2],
+    /// What a file was opened for, and by what way: here and not in variables, as [`Self::traits`] is.
+    pub(crate) mode: u32,
+    pub(crate) origin: u32,
+    /// The peer.
+    pub(crate) peer: Peer,
     /// The rules that are hit.
     pub(crate) hit: [u64; RULE_WORDS],
     /// The rules whose list the object is in by its inode alone.
@@ -87,10 +94,6 @@ pub(crate) struct Scratch {
     pub(crate) script: Name,
     /// The right that is used, as in its record; here for the same reason.
     pub(crate) privilege: u32,
-    /// The path of the object.
-    pub(crate) path: PathBuffer,
-    /// The path of the executable, where an exception asks for it.
-    pub(crate) exe_path: PathBuffer,
     /// A record in the making, and before that the arguments of a new program.
     pub(crate) record: [u8; RECORD_BUFFER + PIECE_ROOM],
 }
@@ -117,28 +120,16 @@ pub(crate) fn release(scratch: *mut Scratch) {
 
 /// Where the object's path is classified.
 #[inline(always)]
-pub(crate) fn object(scratch: *mut Scratch) -> Place {
+pub(crate) fn object(scratch: *mut Scratch) -> *mut Place {
     // SAFETY: a claimed slot.
-    unsafe {
-        Place {
-            scan: &raw mut (*scratch).scan,
-            buffer: &raw mut (*scratch).path,
-            bits: &raw mut (*scratch).bits,
-        }
-    }
+    unsafe { &raw mut (*scratch).object }
 }
 
 /// Where the path of the executable is, when an exception asks for it.
 #[inline(always)]
-pub(crate) fn executable(scratch: *mut Scratch) -> Place {
+pub(crate) fn executable(scratch: *mut Scratch) -> *mut Place {
     // SAFETY: a claimed slot.
-    unsafe {
-        Place {
-            scan: &raw mut (*scratch).scan,
-            buffer: &raw mut (*scratch).exe_path,
-            bits: &raw mut (*scratch).exe_bits,
-        }
-    }
+    unsafe { &raw mut (*scratch).executable }
 }
 
 /// Room for the name of a script: [`NAME_BUFFER`] bytes behind the arguments.
@@ -149,11 +140,3 @@ pub(crate) fn name(scratch: *mut Scratch) -> *mut u8 {
 }
 
 const _: () = assert!(LIST_BUFFER + NAME_BUFFER <= RECORD_BUFFER + PIECE_ROOM);
-
-/// Where the path of the cgroup is: its bits are among those of the new executable.
-#[inline(always)]
-pub(crate) fn cgroup(scratch: *mut Scratch) -> Place {
-    // SAFETY: a claimed slot.
-    let bits = unsafe { &raw mut (*scratch).bits };
-    Place { bits, ..executable(scratch) }
-}

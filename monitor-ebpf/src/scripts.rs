@@ -39,7 +39,7 @@ pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch, task: *const u8, bprm: *
     };
     let place = scratch::executable(scratch);
     // SAFETY: a claimed slot.
-    unsafe { *place.bits = Bits::default() };
+    unsafe { (*place).bits = Bits::default() };
     match start {
         Ok(start) => classify::path(plan, place, start, Space::Absolute),
         Err(why) => return miss::note(why),
@@ -47,7 +47,7 @@ pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch, task: *const u8, bprm: *
     for word in 0..AUX_WORDS {
         // SAFETY: as above.
         unsafe {
-            (*scratch).bits.aux[word] |= (*place.bits).aux[word] & plan.header.scripts[word];
+            (*scratch).object.bits.aux[word] |= (*place).bits.aux[word] & plan.header.scripts[word];
         }
     }
 }
@@ -74,7 +74,7 @@ fn find(plan: &Plan, scratch: *mut Scratch, bprm: *const u8) -> Missed<u32> {
     let set = plan.header.interpreters;
     // SAFETY: a claimed slot.
     let is_interpreter =
-        unsafe { (*scratch).bits.aux[(set / 64) as usize & (AUX_WORDS - 1)] >> (set % 64) & 1 };
+        unsafe { (*scratch).object.bits.aux[(set / 64) as usize & (AUX_WORDS - 1)] >> (set % 64) & 1 };
     if is_interpreter == 0 { Ok(0) } else { first_word(scratch, room) }
 }
 
@@ -170,6 +170,6 @@ fn absolute(scratch: *mut Scratch, task: *const u8, len: u32) -> Missed<u32> {
         (*scratch).script.len = len;
         &raw mut (*scratch).script
     };
-    let buffer = scratch::executable(scratch).buffer;
+    let buffer = classify::buffer(scratch::executable(scratch));
     path::of_name(buffer, name, scratch::name(scratch), field::within(fs, &field::FS_PWD))
 }

@@ -5,7 +5,10 @@
 //! has opened, mapped and used nothing, and is never looked at. Arguments are taken from the registers and never
 //! from user memory.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    bindings::task_struct, helpers::generated::bpf_task_pt_regs, macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
 use monitor_common::{file::Origin, privilege::Privilege, tag::Tag};
 
 use crate::{
@@ -62,6 +65,8 @@ const BPF: What = 17;
 const MODULE: What = 18;
 /// Sets up an `io_uring`.
 const URING: What = 19;
+/// Starts a program.
+const EXECUTE: What = 20;
 
 /// Calls by their 64-bit numbers (arch/x86/entry/syscalls/syscall_64.tbl; above 511 those of x32) and by their
 /// 32-bit numbers (`syscall_32.tbl` there).
@@ -105,6 +110,8 @@ const CALLS: &[(What, &[usize], &[usize])] = &[
     (MODULE, &[175, 313, 176, 246, 320, 528], &[128, 350, 129, 283]),
     // io_uring_setup
     (URING, &[425], &[425]),
+    // execve, execveat, and of x32
+    (EXECUTE, &[59, 322, 520, 545], &[11, 358]),
 ];
 
 /// By number: what it is by the 64-bit gate, in the low byte, and by the 32-bit gate. One load says for most calls
@@ -128,6 +135,27 @@ static TABLE: [u16; NUMBERS] = {
     }
     table
 };
+
+/// What right the system call is about that a task is in, where it is one that needs a capability for it.
+#[inline(always)]
+pub(crate) fn asked(task: *const u8) -> Option<Privilege> {
+    let (call, what) = Call::of_task(task)?;
+    match what {
+        MOUNT => Some(Privilege::Mount),
+        TREE => privilege::copies(&call).then_some(Privilege::Mount),
+        UNSHARE => privilege::leaves(&call).then_some(Privilege::Namespaces),
+        SETNS => Some(Privilege::Namespaces),
+        FORK => privilege::leaves_by_fork(&call).then_some(Privilege::Namespaces),
+        MODULE => Some(Privilege::Module),
+        _ => None,
+    }
+}
+
+/// Whether a task is in the system call that starts a program.
+#[inline(always)]
+pub(crate) fn starts_program(task: *const u8) -> bool {
+    matches!(Call::of_task(task), Some((_, EXECUTE)))
+}
 
 /// Runs for every system call of the host: numbers first.
 ///
@@ -153,12 +181,12 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let status: u32 = unsafe { field::load(task, &field::TASK_STATUS) };
     let compat = status & STATUS_COMPAT != 0;
     let what = (if compat { by_gate >> 8 } else { by_gate & 0xff }) as What;
-    let call = Call { regs, task, compat, result };
-    if what == OTHER || !call.may_concern(what) {
+    let call = Call { regs, task, compat, number, result };
+    if what == OTHER || what == EXECUTE || !call.may_concern(what) {
         return 0;
     }
-    let Some(mut tag) = task::tag(task) else { return 0 };
-    call.take(what, &mut tag);
+    let Some(tag) = task::tag(task) else { return 0 };
+    call.take(what, tag);
     0
 }
 
@@ -167,10 +195,36 @@ pub(crate) struct Call {
     regs: *const u8,
     pub(crate) task: *const u8,
     compat: bool,
+    number: u64,
     pub(crate) result: i64,
 }
 
 impl Call {
+    /// The call that a task is in, and what it is to us; none where it is none of ours.
+    #[inline(always)]
+    fn of_task(task: *const u8) -> Option<(Self, What)> {
+        // SAFETY: the helper takes a task; what it returns are its registers.
+        let regs = unsafe { bpf_task_pt_regs(task.cast::<task_struct>().cast_mut()) } as *const u8;
+        // SAFETY: registers, and a task.
+        let (number, status) = unsafe {
+            let number: u64 = field::load(regs, &field::PT_REGS_ORIG_AX);
+            (number & !X32, field::load::<u32>(task, &field::TASK_STATUS))
+        };
+        if number >= NUMBERS as u64 {
+            return None;
+        }
+        let by_gate = TABLE[number as usize];
+        let compat = status & STATUS_COMPAT != 0;
+        let what = (if compat { by_gate >> 8 } else { by_gate & 0xff }) as What;
+        Some((Self { regs, task, compat, number, result: 0 }, what))
+    }
+
+    /// Whether it is clone3, whose number is the same by every gate.
+    #[inline(always)]
+    pub(crate) const fn is_clone3(&self) -> bool {
+        self.number == 435
+    }
+
     /// One of its first five arguments.
     #[inline(always)]
     pub(crate) fn argument<const AT: usize>(&self) -> u64 {
@@ -206,7 +260,7 @@ impl Call {
     }
 
     #[inline(always)]
-    fn take(&self, what: What, tag: &mut Tag) {
+    fn take(&self, what: What, tag: &Tag) {
         let used = match what {
             OPEN => {
                 return file::opened(tag, self.task as Address, self.result as u32, Origin::Call);
@@ -234,7 +288,7 @@ impl Call {
             _ => None,
         };
         if let Some(privilege) = used {
-            privilege::used(tag, privilege as u32);
+            let _done = privilege::used(tag, privilege as u32);
         }
     }
 }

@@ -78,15 +78,18 @@ pub(crate) fn current() -> *const u8 {
 
 /// The tag of a task itself.
 #[inline(always)]
-fn own(task: *const u8) -> Option<Tag> {
+fn own(task: *const u8) -> Option<&'static Tag> {
     let tag = maps::TAGS.value(task);
-    // SAFETY: not null, so a live value of the storage of a live task.
-    (!tag.is_null()).then(|| unsafe { *tag }).filter(Tag::is_set)
+    if tag.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so a value of the storage of a task, which lives as long as the program that runs.
+    Some(unsafe { &*tag }).filter(|tag| tag.is_set())
 }
 
-/// The tag that holds for a task.
+/// The tag that holds for a task, where it lies: another may be put there meanwhile.
 #[inline(always)]
-pub(crate) fn tag(task: *const u8) -> Option<Tag> {
+pub(crate) fn tag(task: *const u8) -> Option<&'static Tag> {
     if let Some(tag) = own(task) {
         return Some(tag);
     }

@@ -58,7 +58,7 @@ pub(crate) fn io_uring_submit_req(ctx: BtfTracePointContext) -> i32 {
     let Some(tag) = task::tag(task) else { return 0 };
     let request: Address = ctx.arg::<u64>(0);
     if opens(request) && is_untold(request) {
-        file::opened_unknown(&tag, Origin::Uring, Miss::UntoldOpen);
+        file::opened_unknown(tag, Origin::Uring, Miss::UntoldOpen);
         return 0;
     }
     let pending = maps::PENDING.value(task);
@@ -66,7 +66,7 @@ pub(crate) fn io_uring_submit_req(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: not null, so the value of the storage of the current task; here and below.
         let before = unsafe { *pending };
         if before != 0 {
-            judge(&tag, task, before);
+            judge(tag, task, before);
         }
         // SAFETY: as above.
         unsafe { *pending = if opens(request) { request } else { 0 } };
@@ -94,7 +94,7 @@ pub(crate) fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
             *pending = 0;
         }
     }
-    judge(&tag, task, request);
+    judge(tag, task, request);
     0
 }
 

@@ -30,10 +30,13 @@ use crate::{
 
 const SIGKILL: u32 = 9;
 
-/// The rules that hold for the agents of a tag and an act.
+/// Puts the rules that hold for the agents of a tag and an act into a slot. They lie there and not on the stack, which
+/// is short, and where the verifier would follow each.
 #[inline(always)]
-pub(crate) fn holding(plan: &Plan, tag: &Tag, act: Act) -> Mask {
-    let mut holding = Mask::default();
+pub(crate) fn hold(plan: &Plan, tag: &Tag, act: Act, into: *mut Mask) {
+    // SAFETY: in a claimed slot, or a caller's own; here and below.
+    let holding = unsafe { &mut *into };
+    holding.rules = [0; RULE_WORDS];
     for agent in tag.agents {
         if agent == NO_AGENT {
             break;
@@ -46,43 +49,68 @@ pub(crate) fn holding(plan: &Plan, tag: &Tag, act: Act) -> Mask {
             holding.rules[word] |= mask.rules[word];
         }
     }
-    holding
 }
 
 /// Of the rules that hold, those that can be judged by an address alone; with `named` 1, all of them. Without a
 /// branch: the verifier would follow both ways.
 #[inline(always)]
-pub(crate) fn by_address(plan: &Plan, holding: &mut Mask, named: u64) {
+pub(crate) fn by_address(plan: &Plan, holding: *mut Mask, named: u64) {
     for word in 0..RULE_WORDS {
-        holding.rules[word] &= !(plan.header.named[word] & named.wrapping_sub(1));
+        unsafe { (*holding).rules[word] &= !(plan.header.named[word] & named.wrapping_sub(1)) };
+    }
+}
+
+/// Leaves out the rules that name what is permitted.
+#[inline(always)]
+pub(crate) fn without_only(plan: &Plan, holding: *mut Mask) {
+    for word in 0..RULE_WORDS {
+        unsafe { (*holding).rules[word] &= !plan.header.only[word] };
+    }
+}
+
+/// Leaves out the rules that look at arguments.
+#[inline(always)]
+pub(crate) fn without_late(plan: &Plan, holding: *mut Mask) {
+    for word in 0..RULE_WORDS {
+        unsafe { (*holding).rules[word] &= !plan.header.late[word] };
+    }
+}
+
+/// Leaves out all of them if a number is 0. Without a branch, as in [`by_address`].
+#[inline(always)]
+pub(crate) fn only_if(holding: *mut Mask, number: u32) {
+    let number = u64::from(number);
+    let keep = ((number | number.wrapping_neg()) as i64 >> 63) as u64;
+    for word in 0..RULE_WORDS {
+        unsafe { (*holding).rules[word] &= keep };
     }
 }
 
 /// 0 where no rule holds at all: then the object need not be looked at.
 #[inline(always)]
-pub(crate) fn any(holding: &Mask) -> u64 {
+pub(crate) fn any(holding: *const Mask) -> u64 {
     let mut any = 0;
-    for word in holding.rules {
-        any |= word;
+    for word in 0..RULE_WORDS {
+        any |= unsafe { (*holding).rules[word] };
     }
     any
 }
 
 /// Of the rules that hold, the strongest that the object in the scratch hits.
 #[inline(always)]
-pub(crate) fn of(plan: &Plan, holding: &Mask, scratch: *mut Scratch, exe: Exe) -> Decision {
+pub(crate) fn of(plan: &Plan, holding: *const Mask, scratch: *mut Scratch, exe: Exe) -> Decision {
     let mut any = 0;
     let mut excepted = 0;
     // SAFETY: a claimed slot.
     unsafe {
         for word in 0..RULE_WORDS {
-            let listed = (*scratch).bits.rules[word];
-            let hit = (listed ^ plan.header.only[word]) & holding.rules[word];
+            let listed = (*scratch).object.bits.rules[word];
+            let hit = (listed ^ plan.header.only[word]) & (*holding).rules[word];
             (*scratch).hit[word] = hit;
             any |= hit;
         }
         for word in 0..AUX_WORDS {
-            let left = (*scratch).bits.aux[word] & plan.header.exceptions[word];
+            let left = (*scratch).object.bits.aux[word] & plan.header.exceptions[word];
             (*scratch).exceptions[word] = left;
             excepted |= left;
         }
@@ -91,14 +119,22 @@ pub(crate) fn of(plan: &Plan, holding: &Mask, scratch: *mut Scratch, exe: Exe) -
         except(plan, scratch, exe);
     }
     // SAFETY: a claimed slot.
-    let hit = unsafe { (*scratch).hit };
-    strongest(plan, &hit, 0)
+    strongest(plan, unsafe { &raw const (*scratch).hit }, 0)
 }
 
 /// The verdict on an object that could not be known.
 #[inline(always)]
-pub(crate) fn of_unknown(plan: &Plan, holding: &Mask) -> Decision {
-    strongest(plan, &holding.rules, 1)
+pub(crate) fn of_unknown(plan: &Plan, holding: *const Mask) -> Decision {
+    strongest(plan, unsafe { &raw const (*holding).rules }, 1)
+}
+
+/// What is done of an act of an agent that cannot be looked at, for want of a slot: it is told of by a count alone.
+#[inline(never)]
+pub(crate) fn unseen(plan: &Plan, tag: &Tag, act: Act) -> u8 {
+    let mut holding = Mask::default();
+    hold(plan, tag, act, &raw mut holding);
+    by_address(plan, &raw mut holding, 0);
+    carry_out(&of_unknown(plan, &raw const holding))
 }
 
 /// The object is in the list of an exception, and an exception may ask for the executable.
@@ -135,7 +171,7 @@ extern "C" fn lift_one(_step: u32, lifting: *mut Lifting) -> i64 {
         scratch.exceptions[word] = left & (left - 1);
         let number = word as u32 * 64 + left.trailing_zeros();
         let Some(aux) = maps::AUX.get(row(bank, AUX_ROWS, number)) else { return 0 };
-        if aux.exe == ANY_EXE || has_aux(&scratch.exe_bits, aux.exe) {
+        if aux.exe == ANY_EXE || has_aux(&scratch.executable.bits, aux.exe) {
             let rule = usize::from(aux.rule);
             if aux.uses == 0 || decides(&scratch.hit, rule) && use_once(scratch, aux) {
                 scratch.hit[(rule / 64) & (RULE_WORDS - 1)] &= !(1 << (rule % 64));
@@ -213,11 +249,11 @@ pub(crate) enum Exe {
 fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
     let place = scratch::executable(scratch);
     // SAFETY: a claimed slot.
-    unsafe { *place.bits = Bits::default() };
+    unsafe { (*place).bits = Bits::default() };
     let start = match exe {
         Exe::OfCurrent => field::read::<Address>(task::current() as Address, &field::TASK_MM)
             .and_then(|mm| field::read::<Address>(mm, &field::MM_EXE_FILE))
-            .and_then(|file| path::of(place.buffer, field::within(file, &field::FILE_PATH))),
+            .and_then(|file| path::of(classify::buffer(place), field::within(file, &field::FILE_PATH))),
         Exe::At(start) => Ok(start),
         Exe::Unknown => return,
     };
@@ -229,14 +265,16 @@ fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
 
 /// Rules are numbered strongest first: the lowest bit is the winner.
 #[inline(always)]
-fn strongest(plan: &Plan, hit: &[u64; RULE_WORDS], unknown: u8) -> Decision {
+fn strongest(plan: &Plan, hit: *const [u64; RULE_WORDS], unknown: u8) -> Decision {
     let mut decision =
         Decision { rule: NO_RULE, done: Verdict::Allow as u8, unknown, by_label: 0, reserved: 0 };
     for word in 0..RULE_WORDS {
-        if hit[word] == 0 {
+        // SAFETY: in a claimed slot, or a caller's own.
+        let hit = unsafe { (*hit)[word] };
+        if hit == 0 {
             continue;
         }
-        let rule = word as u32 * 64 + hit[word].trailing_zeros();
+        let rule = word as u32 * 64 + hit.trailing_zeros();
         match maps::RULES.get(row(plan.bank, RULE_ROWS, rule)) {
             Some(row) => {
                 decision.rule = rule;
@@ -249,15 +287,16 @@ fn strongest(plan: &Plan, hit: &[u64; RULE_WORDS], unknown: u8) -> Decision {
     decision
 }
 
-/// Whether the act must not happen.
+/// Whether an act of which this is done must not happen.
 #[inline(always)]
-pub(crate) fn refuses(decision: &Decision) -> bool {
-    decision.done >= Verdict::Deny as u8
+pub(crate) const fn refuses(done: u8) -> bool {
+    done >= Verdict::Deny as u8
 }
 
-/// Sends the signal where the verdict is kill. The process runs no further instruction of its own.
+/// Sends the signal where the verdict is kill: the process runs no further instruction of its own. Returns what
+/// is done, for whoever can refuse the act as well.
 #[inline(always)]
-pub(crate) fn carry_out(decision: &Decision) {
+pub(crate) fn carry_out(decision: &Decision) -> u8 {
     if decision.done == Verdict::Kill as u8 {
         // SAFETY: a helper on plain numbers. It signals the current thread group.
         let failed = unsafe { bpf_send_signal(SIGKILL) };
@@ -265,19 +304,24 @@ pub(crate) fn carry_out(decision: &Decision) {
             miss::note(Miss::SignalNotSent);
         }
     }
+    decision.done
 }
 
 /// Runs `with` on a claimed slot, or `without` where there is none: then the object is unknown.
 #[inline(always)]
-pub(crate) fn with_scratch(without: impl FnOnce(), with: impl FnOnce(*mut Scratch)) {
+pub(crate) fn with_scratch<T>(
+    without: impl FnOnce() -> T,
+    with: impl FnOnce(*mut Scratch) -> T,
+) -> T {
     match scratch::claim() {
         Ok(scratch) => {
-            with(scratch);
+            let outcome = with(scratch);
             scratch::release(scratch);
+            outcome
         }
         Err(why) => {
             miss::note(why);
-            without();
+            without()
         }
     }
 }

@@ -1,18 +1,22 @@
-//! The table of programs, and which hook each is for.
+//! The table of programs: which hook each is for, on which rung it is attached, and which acts it sees.
 //!
-//! This is the react tier's table: tracepoints, and the cgroup hooks, which are the same on every tier.
-//! A rung for another tier will be another row here and no branch in a hook.
+//! A hook is a row here and no branch in a program. What cannot be attached on this kernel is kept with the reason.
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, os::fd::OwnedFd, path::PathBuf};
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf,
     programs::{
-        BtfTracePoint, CgroupSockAddr, ProgramError, RawTracePoint, links::CgroupAttachMode,
+        BtfTracePoint, CgroupSockAddr, Lsm, ProgramError, RawTracePoint, links::CgroupAttachMode,
     },
 };
+use monitor_common::Act;
 
-use super::KernelError;
+use super::{
+    KernelError, OBJECT,
+    modify_return::{self, Joined},
+    rung::Rung,
+};
 
 /// What a program is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +25,21 @@ pub enum Hook {
     Tracepoint,
     /// A socket address hook of the root of the cgroup v2 hierarchy.
     Cgroup,
+    /// A security hook, by the way of the rung.
+    Security,
     /// Nothing: the daemon runs it ([`super::judge`]).
     Asked,
+}
+
+/// On which rungs a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// On all.
+    Every,
+    /// Where security hooks can be had.
+    Prevent,
+    /// Where they cannot.
+    React,
 }
 
 /// One row: the program, which is named after its hook.
@@ -32,74 +49,248 @@ pub struct Row {
     pub program: &'static str,
     /// What it is attached to.
     pub hook: Hook,
+    /// On which rungs.
+    pub on: On,
+    /// The acts that it sees.
+    pub acts: &'static [Act],
+    /// Without it those acts are not seen at all, and the rung is no rung.
+    pub essential: bool,
 }
+
+const fn always(program: &'static str) -> Row {
+    Row { program, hook: Hook::Tracepoint, on: On::Every, acts: &[], essential: true }
+}
+
+const fn react(program: &'static str, hook: Hook, acts: &'static [Act]) -> Row {
+    Row { program, hook, on: On::React, acts, essential: matches!(hook, Hook::Tracepoint) }
+}
+
+/// A hook that closes a way around.
+const fn more(program: &'static str, acts: &'static [Act]) -> Row {
+    Row { program, hook: Hook::Security, on: On::Prevent, acts, essential: false }
+}
+
+/// A hook that the act stands and falls with.
+const fn security(program: &'static str, acts: &'static [Act]) -> Row {
+    Row { essential: true, ..more(program, acts) }
+}
+
+const OPEN: &[Act] = &[Act::Read, Act::Write];
+const NAME: &[Act] = &[Act::Write];
+const CODE: &[Act] = &[Act::Exec];
+const PEER: &[Act] = &[Act::Connect];
+const OWN: &[Act] = &[Act::Listen];
+const RIGHT: &[Act] = &[Act::Privilege];
+const CALLS: &[Act] = &[Act::Read, Act::Write, Act::Exec, Act::Privilege];
 
 /// In the order of attachment: a session must be able to spread before it can be recognised, so that no
 /// child is ever missed.
 pub const TABLE: &[Row] = &[
-    Row { program: "sched_process_fork", hook: Hook::Tracepoint },
-    Row { program: "sched_process_exit", hook: Hook::Tracepoint },
-    Row { program: "sys_exit", hook: Hook::Tracepoint },
-    Row { program: "io_uring_complete", hook: Hook::Tracepoint },
-    Row { program: "io_uring_submit_req", hook: Hook::Tracepoint },
-    Row { program: "connect4", hook: Hook::Cgroup },
-    Row { program: "connect6", hook: Hook::Cgroup },
-    Row { program: "sendmsg4", hook: Hook::Cgroup },
-    Row { program: "sendmsg6", hook: Hook::Cgroup },
-    Row { program: "bind4", hook: Hook::Cgroup },
-    Row { program: "bind6", hook: Hook::Cgroup },
-    Row { program: "sched_process_exec", hook: Hook::Tracepoint },
+    always("sched_process_fork"),
+    always("sched_process_exit"),
+    security("file_open", OPEN),
+    more("file_receive", OPEN),
+    more("path_link", OPEN),
+    more("path_rename", OPEN),
+    more("path_unlink", NAME),
+    more("path_rmdir", NAME),
+    more("path_mkdir", NAME),
+    more("path_mknod", NAME),
+    more("path_symlink", NAME),
+    more("path_truncate", NAME),
+    more("path_chmod", NAME),
+    more("path_chown", NAME),
+    security("bprm_check_security", CODE),
+    more("mmap_file", CODE),
+    more("file_mprotect", CODE),
+    security("socket_connect", PEER),
+    security("socket_sendmsg", PEER),
+    more("sctp_bind_connect", PEER),
+    security("socket_bind", OWN),
+    more("socket_listen", OWN),
+    security("capable", RIGHT),
+    more("userns_create", RIGHT),
+    more("task_fix_setuid", RIGHT),
+    more("task_fix_setgid", RIGHT),
+    more("task_fix_setgroups", RIGHT),
+    more("capset", RIGHT),
+    more("task_prctl", RIGHT),
+    more("ptrace_access_check", RIGHT),
+    more("ptrace_traceme", RIGHT),
+    more("bpf", RIGHT),
+    more("inode_init_security_anon", RIGHT),
+    react("sys_exit", Hook::Tracepoint, CALLS),
+    react("io_uring_complete", Hook::Tracepoint, OPEN),
+    react("io_uring_submit_req", Hook::Tracepoint, OPEN),
+    react("connect4", Hook::Cgroup, PEER),
+    react("connect6", Hook::Cgroup, PEER),
+    react("sendmsg4", Hook::Cgroup, PEER),
+    react("sendmsg6", Hook::Cgroup, PEER),
+    react("bind4", Hook::Cgroup, OWN),
+    react("bind6", Hook::Cgroup, OWN),
+    always("sched_process_exec"),
     JUDGE,
 ];
 
 /// The one that is not attached.
-const JUDGE: Row = Row { program: "judge", hook: Hook::Asked };
+const JUDGE: Row =
+    Row { program: "judge", hook: Hook::Asked, on: On::Every, acts: &[], essential: true };
 
-/// Lets the verifier check every program, and keeps them.
-pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
-    for row in TABLE {
-        let loaded = match row.hook {
-            Hook::Tracepoint => tracepoint(ebpf, row)?.load(row.program, btf),
-            Hook::Cgroup => cgroup(ebpf, row)?.load(),
-            Hook::Asked => question(ebpf, row)?.load(),
-        };
-        loaded.map_err(|source| refused(row, "load", source))?;
+impl Row {
+    /// Whether it is attached on a rung.
+    #[must_use]
+    pub const fn is_on(&self, rung: Rung) -> bool {
+        match self.on {
+            On::Every => true,
+            On::Prevent => rung.prevents(),
+            On::React => !rung.prevents(),
+        }
     }
-    Ok(())
 }
 
-/// Attaches every program. The links live in `ebpf`: when the process ends, however it ends, the kernel
-/// takes them off.
-pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    let root = cgroup_root()?;
-    let directory =
-        File::open(&root).map_err(|source| KernelError::Cgroup { path: root.clone(), source })?;
-    for row in TABLE {
+/// A row that this kernel cannot have, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The program.
+    pub program: &'static str,
+    /// The acts that it would have seen.
+    pub acts: &'static [Act],
+    /// Why it is not there.
+    pub why: String,
+}
+
+/// The programs of one rung: loaded, and then attached.
+pub(super) struct Attachment {
+    /// The rung.
+    pub(super) rung: Rung,
+    /// What is not there.
+    pub(super) lost: Vec<Lost>,
+    /// Of the rows, those that were loaded.
+    loaded: Vec<&'static Row>,
+    /// Programs that aya does not keep, and their links.
+    pub(super) programs: Vec<(&'static str, OwnedFd)>,
+    links: Vec<OwnedFd>,
+}
+
+impl Attachment {
+    /// Lets the verifier check every program of a rung, and keeps them.
+    pub(super) fn load(ebpf: &mut Ebpf, types: &Btf, rung: Rung) -> Result<Self, KernelError> {
+        let mut new = Self {
+            rung,
+            lost: Vec::new(),
+            loaded: Vec::new(),
+            programs: Vec::new(),
+            links: Vec::new(),
+        };
+        let joined = match rung {
+            Rung::ModifyReturn => Some(join(ebpf)?),
+            Rung::Lsm | Rung::Tracepoints => None,
+        };
+        for row in TABLE.iter().filter(|row| row.is_on(rung)) {
+            match new.load_one(ebpf, types, row, joined.as_ref()) {
+                Ok(()) => new.loaded.push(row),
+                Err(error) if row.essential => return Err(error),
+                Err(error) => new.lose(row, &error),
+            }
+        }
+        Ok(new)
+    }
+
+    fn lose(&mut self, row: &Row, error: &KernelError) {
+        let why = error.to_string();
+        log::debug!("{} is not there: {why}", row.program);
+        let why = why.lines().next().unwrap_or_default().to_owned();
+        self.lost.push(Lost { program: row.program, acts: row.acts, why });
+    }
+
+    fn load_one(
+        &mut self,
+        ebpf: &mut Ebpf,
+        types: &Btf,
+        row: &'static Row,
+        joined: Option<&Joined>,
+    ) -> Result<(), KernelError> {
+        let name = row.program;
+        let loaded = match (row.hook, joined) {
+            (Hook::Tracepoint, _) => program::<BtfTracePoint>(ebpf, row)?.load(name, types),
+            (Hook::Cgroup, _) => program::<CgroupSockAddr>(ebpf, row)?.load(),
+            (Hook::Asked, _) => program::<RawTracePoint>(ebpf, row)?.load(),
+            (Hook::Security, None) => program::<Lsm>(ebpf, row)?.load(name, types),
+            (Hook::Security, Some(joined)) => {
+                let program = joined
+                    .load(name, &function(name), types)
+                    .map_err(|source| KernelError::ModifyReturn { program: name, source })?;
+                self.programs.push((name, program));
+                Ok(())
+            }
+        };
+        loaded.map_err(|source| refused(row, "load", source))
+    }
+
+    /// Attaches what was loaded. The links live here and in `ebpf`: when the process ends, however it ends, the
+    /// kernel takes them off.
+    pub(super) fn attach(&mut self, ebpf: &mut Ebpf) -> Result<(), KernelError> {
+        for row in self.loaded.clone() {
+            match self.attach_one(ebpf, row) {
+                Err(error) if row.essential => return Err(error),
+                Err(error) => self.lose(row, &error),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_one(&mut self, ebpf: &mut Ebpf, row: &Row) -> Result<(), KernelError> {
         let attached = match row.hook {
-            Hook::Tracepoint => tracepoint(ebpf, row)?.attach().map(drop),
+            Hook::Tracepoint => program::<BtfTracePoint>(ebpf, row)?.attach().map(drop),
             Hook::Cgroup => {
+                let root = cgroup_root()?;
+                let directory = File::open(&root)
+                    .map_err(|source| KernelError::Cgroup { path: root.clone(), source })?;
                 // A link always stands beside others (kernel/bpf/cgroup.c, cgroup_bpf_link_attach), and
                 // the kernel refuses the flag that would say so.
-                cgroup(ebpf, row)?.attach(&directory, CgroupAttachMode::Single).map(drop)
+                let program = program::<CgroupSockAddr>(ebpf, row)?;
+                program.attach(&directory, CgroupAttachMode::Single).map(drop)
             }
+            Hook::Security if self.rung == Rung::ModifyReturn => {
+                let own = self.programs.iter().find(|(name, _)| *name == row.program);
+                let (name, own) = own.ok_or(KernelError::Object(row.program))?;
+                let link = modify_return::attach(own)
+                    .map_err(|source| KernelError::ModifyReturn { program: name, source })?;
+                self.links.push(link);
+                Ok(())
+            }
+            Hook::Security => program::<Lsm>(ebpf, row)?.attach().map(drop),
             Hook::Asked => Ok(()),
         };
-        attached.map_err(|source| refused(row, "attach", source))?;
+        attached.map_err(|source| refused(row, "attach", source))
     }
-    Ok(())
+
+    /// Whether an act can be refused before it happens: a hook that can is there.
+    pub(super) fn refuses(&self, act: Act) -> bool {
+        let can = |hook| matches!(hook, Hook::Cgroup | Hook::Security);
+        self.loaded.iter().any(|row| row.acts.contains(&act) && can(row.hook))
+    }
 }
 
-fn tracepoint<'a>(ebpf: &'a mut Ebpf, row: &Row) -> Result<&'a mut BtfTracePoint, KernelError> {
-    let program = ebpf.program_mut(row.program).ok_or(KernelError::Object(row.program))?;
-    program.try_into().map_err(|source| refused(row, "load", source))
+/// The kernel function that asks the security modules about a hook (security/security.c).
+pub(super) fn function(hook: &str) -> String {
+    match hook {
+        "bprm_check_security" => "security_bprm_check".to_owned(),
+        hook => format!("security_{hook}"),
+    }
 }
 
-fn cgroup<'a>(ebpf: &'a mut Ebpf, row: &Row) -> Result<&'a mut CgroupSockAddr, KernelError> {
-    let program = ebpf.program_mut(row.program).ok_or(KernelError::Object(row.program))?;
-    program.try_into().map_err(|source| refused(row, "load", source))
+/// The object again, with the maps that aya has made of it.
+pub(super) fn join(ebpf: &Ebpf) -> Result<Joined, KernelError> {
+    Joined::new(OBJECT, super::maps::descriptors(ebpf))
+        .map_err(|source| KernelError::ModifyReturn { program: "every program", source })
 }
 
-fn question<'a>(ebpf: &'a mut Ebpf, row: &Row) -> Result<&'a mut RawTracePoint, KernelError> {
+fn program<'a, P>(ebpf: &'a mut Ebpf, row: &Row) -> Result<&'a mut P, KernelError>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
     let program = ebpf.program_mut(row.program).ok_or(KernelError::Object(row.program))?;
     program.try_into().map_err(|source| refused(row, "load", source))
 }
@@ -129,13 +320,6 @@ fn find_cgroup_root(table: &str) -> Option<PathBuf> {
         let (root, place) = (mount.next()?, mount.next()?);
         (source.starts_with("cgroup2 ") && root == "/").then(|| PathBuf::from(place))
     })
-}
-
-/// What every loader of the object is set up with.
-pub(super) fn loader<'a>() -> EbpfLoader<'a> {
-    let mut loader = EbpfLoader::new();
-    loader.allow_unsupported_maps(); // task storage, which aya has no type for yet
-    loader
 }
 
 #[cfg(test)]

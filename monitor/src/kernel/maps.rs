@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsFd as _, AsRawFd, BorrowedFd, RawFd},
 };
 
 use aya::{
@@ -35,6 +35,32 @@ where
     T: TryFrom<Map, Error = MapError>,
 {
     T::try_from(take(ebpf, name)?).map_err(|source| KernelError::Map { map: name, source })
+}
+
+/// The descriptors of all maps that are there, by name.
+pub(super) fn descriptors(ebpf: &Ebpf) -> Vec<(&str, RawFd)> {
+    fn data(map: &Map) -> Option<&MapData> {
+        Some(match map {
+            Map::Array(data)
+            | Map::HashMap(data)
+            | Map::LpmTrie(data)
+            | Map::PerCpuArray(data)
+            | Map::RingBuf(data)
+            | Map::Unsupported(data) => data,
+            _ => return None,
+        })
+    }
+    let descriptor = |(name, map)| Some((name, data(map)?.fd().as_fd().as_raw_fd()));
+    ebpf.maps().filter_map(descriptor).collect()
+}
+
+/// How often the program ran that tries a rung out.
+pub(super) fn tried(ebpf: &Ebpf) -> Result<u64, KernelError> {
+    const NAME: &str = "TRIED";
+    let map = ebpf.map(NAME).ok_or(KernelError::Object(NAME))?;
+    let failed = |source| KernelError::Map { map: NAME, source };
+    let runs: Array<_, u64> = Array::try_from(map).map_err(failed)?;
+    runs.get(&0, 0).map_err(failed)
 }
 
 /// The ring of fork, exec and exit.

@@ -7,25 +7,34 @@ mod grace;
 pub mod hook_log;
 pub mod judge;
 pub mod maps;
+pub mod modify_return;
 pub mod offsets;
 pub mod ring;
+pub mod rung;
 mod skips;
 pub mod storage;
 
 use std::{io, path::PathBuf};
 
 use aya::{
-    Btf, BtfError, Ebpf, EbpfError, VerifierLogLevel, maps::MapError, programs::ProgramError,
+    Btf, BtfError, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel, maps::MapError, programs::ProgramError,
 };
 
-use self::maps::JudgeMaps;
+use monitor_common::Act;
+
+use self::{attach::Attachment, maps::JudgeMaps, offsets::Offsets};
 pub use self::{
     hook_log::HookLog,
+    attach::Lost,
     judge::Judge,
     maps::{Bank, Counters, PlanMaps, Tags},
+    modify_return::ModifyReturnError,
     offsets::OffsetError,
     ring::Rings,
+    rung::{Broken, Rung},
 };
+
+use crate::rules::evaluate::Tier;
 
 /// The compiled kernel half.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/monitor"));
@@ -63,6 +72,15 @@ pub enum KernelError {
         /// Why.
         #[source]
         source: ProgramError,
+    },
+    /// A program that goes before a function was not accepted or not attached.
+    #[error("cannot use `{program}` before a function: {source}")]
+    ModifyReturn {
+        /// Its name.
+        program: &'static str,
+        /// Why.
+        #[source]
+        source: ModifyReturnError,
     },
     /// A map could not be read or written.
     #[error("map {map}: {}", chain(.source))]
@@ -129,6 +147,8 @@ pub struct Kernel {
     pub tags: Tags,
     counters: Counters,
     judge: JudgeMaps,
+    attachment: Attachment,
+    broken: Vec<Broken>,
     ebpf: Ebpf,
 }
 
@@ -144,29 +164,91 @@ impl Kernel {
     pub fn load(secret: u64, debug: bool) -> Result<Self, KernelError> {
         require_capabilities()?;
         let offsets = offsets::find()?;
-        let btf = Btf::from_sys_fs()?;
+        let types = Btf::from_sys_fs()?;
+        let mut broken = Vec::new();
+        let mut last = None;
+        for rung in Rung::ALL {
+            match Self::on(rung, secret, debug, &offsets, &types) {
+                Ok(kernel) => {
+                    drop(types);
+                    give_back_memory();
+                    return Ok(Self { broken, ..kernel });
+                }
+                Err(Fall::Broken(rung)) => broken.push(rung),
+                Err(Fall::Kernel(error)) => {
+                    let why = error.to_string();
+                    log::warn!("{}: {why}", rung.name());
+                    let why = why.lines().next().unwrap_or_default().to_owned();
+                    broken.push(Broken { rung, why });
+                    last = Some(error);
+                }
+            }
+        }
+        Err(last.expect("the last rung is never broken"))
+    }
+
+    /// Loads everything for one rung.
+    fn on(
+        rung: Rung,
+        secret: u64,
+        debug: bool,
+        offsets: &Offsets,
+        types: &Btf,
+    ) -> Result<Self, Fall> {
         let level = if debug { aya_log::Level::Debug as u8 } else { 0 };
-        let mut loader = attach::loader();
+        let prevents = u32::from(rung.prevents());
+        let mut loader = EbpfLoader::new();
+        loader.allow_unsupported_maps(); // task storage, which aya has no type for yet
         if !debug {
             // The verifier writes no story of what it accepts: that would take it most of its time.
             loader.verifier_log_level(VerifierLogLevel::STATS);
         }
-        loader.btf(Some(&btf)).override_global("HASH_SECRET", &secret, true);
+        loader.btf(Some(types)).override_global("HASH_SECRET", &secret, true);
+        loader.override_global("PREVENTS", &prevents, true);
         loader.override_global(aya_log::LEVEL, &level, false);
-        for (global, offset) in &offsets {
+        for (global, offset) in offsets {
             loader.override_global(global, offset, false);
         }
         let mut ebpf = loader.load(OBJECT).map_err(KernelError::Load)?;
-        attach::load(&mut ebpf, &btf)?;
-        drop(btf);
-        give_back_memory();
+        rung::try_out(&mut ebpf, types, rung).map_err(Fall::Broken)?;
+        let attachment = Attachment::load(&mut ebpf, types, rung)?;
         Ok(Self {
             plans: PlanMaps::take(&mut ebpf)?,
             tags: Tags::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
             judge: JudgeMaps::take(&mut ebpf)?,
+            attachment,
+            broken: Vec::new(),
             ebpf,
         })
+    }
+
+    /// The rung that it stands on.
+    #[must_use]
+    pub const fn rung(&self) -> Rung {
+        self.attachment.rung
+    }
+
+    /// The rungs above it, which this kernel does not have.
+    #[must_use]
+    pub fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+
+    /// The hooks of its rung that this kernel does not have.
+    #[must_use]
+    pub fn lost(&self) -> &[Lost] {
+        &self.attachment.lost
+    }
+
+    /// What this host can do.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        let mut tier = Tier::REACT;
+        for act in Act::ALL {
+            tier.refuses[act as usize] = self.attachment.refuses(act);
+        }
+        tier
     }
 
     /// Attaches the hooks. A plan must be in force before.
@@ -175,7 +257,7 @@ impl Kernel {
     ///
     /// Where one cannot be attached; those that were are taken off again with `self`.
     pub fn attach(&mut self) -> Result<(), KernelError> {
-        attach::attach(&mut self.ebpf)
+        self.attachment.attach(&mut self.ebpf)
     }
 
     /// Whoever answers questions; also before anything is attached.
@@ -194,7 +276,7 @@ impl Kernel {
     /// Where the kernel does not give them.
     pub fn counted(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
         let mut counted = self.counters.read()?;
-        counted.push(("hooks_skipped", skips::read(&self.ebpf).map_err(KernelError::Skips)?));
+        counted.push(("hooks_skipped", skips::read(&self.ebpf, &self.attachment.programs).map_err(KernelError::Skips)?));
         Ok(counted)
     }
 
@@ -216,6 +298,20 @@ impl Kernel {
     /// Where they were not.
     pub fn hook_log(&mut self) -> Result<HookLog, KernelError> {
         HookLog::of(&mut self.ebpf)
+    }
+}
+
+/// Why a rung does not bear.
+enum Fall {
+    /// This kernel does not have it.
+    Broken(Broken),
+    /// It has, and something else fails.
+    Kernel(KernelError),
+}
+
+impl From<KernelError> for Fall {
+    fn from(error: KernelError) -> Self {
+        Self::Kernel(error)
     }
 }
 

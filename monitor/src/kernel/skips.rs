@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
 };
 
 use aya::Ebpf;
@@ -15,11 +15,13 @@ use aya::Ebpf;
 const LINE: &str = "recursion_misses:";
 
 /// Added up over all programs.
-pub(super) fn read(ebpf: &Ebpf) -> io::Result<u64> {
+pub(super) fn read(ebpf: &Ebpf, others: &[(&str, OwnedFd)]) -> io::Result<u64> {
     let mut sum = 0;
-    for (name, program) in ebpf.programs() {
-        let fd = program.fd().map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd()))?;
+    // A program of another rung has no descriptor.
+    let own = ebpf.programs().filter_map(|(_, program)| program.fd().ok());
+    let own = own.map(|fd| fd.as_fd().as_raw_fd());
+    for fd in own.chain(others.iter().map(|(_, fd)| fd.as_raw_fd())) {
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
         sum += told(&info).unwrap_or(0);
     }
     Ok(sum)

@@ -1,0 +1,65 @@
+//! Programs that are about to be started, and code that is mapped.
+
+use aya_ebpf::{macros::lsm, programs::LsmContext};
+use monitor_common::file::Origin;
+
+use super::{PASS, answer};
+use crate::{
+    field::{self, Address},
+    load::{self, VM_EXEC},
+    program, syscall, task,
+};
+
+/// `PROT_EXEC`, include/uapi/asm-generic/mman-common.h.
+const EXEC: u64 = 4;
+/// The first two bytes of a script, fs/binfmt_script.c.
+const SCRIPT: [u8; 2] = *b"#!";
+
+/// A program is about to replace the one that runs. For a script it comes twice: with the script, and then with its
+/// interpreter. A call that only asks whether it could be started (`AT_EXECVE_CHECK`) does not come here.
+///
+/// proto: `int bprm_check_security(struct linux_binprm *bprm)`
+#[lsm(hook = "bprm_check_security")]
+pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
+    let Some(tag) = task::tag(task::current()) else { return PASS };
+    let bprm: *const u8 = ctx.arg(0);
+    // SAFETY: a `linux_binprm`, with its file and the first bytes of it.
+    let (file, begin): (*const u8, [u8; 2]) =
+        unsafe { (field::load(bprm, &field::BPRM_FILE), field::load(bprm, &field::BPRM_BUF)) };
+    let origin = if begin == SCRIPT { Origin::Script } else { Origin::Start };
+    answer(program::judge(tag, file as Address, origin))
+}
+
+/// A file, or none, is about to be mapped.
+///
+/// proto: `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`
+#[lsm(hook = "mmap_file")]
+pub(crate) fn mmap_file(ctx: LsmContext) -> i32 {
+    let (file, protection): (Address, u64) = (ctx.arg(0), ctx.arg(2));
+    if protection & EXEC == 0 || file == 0 {
+        return PASS;
+    }
+    let task = task::current();
+    let Some(tag) = task::tag(task) else { return PASS };
+    if syscall::starts_program(task) {
+        return PASS; // judged when it was about to be started
+    }
+    answer(program::judge(tag, file, Origin::Load))
+}
+
+/// Memory is about to be made executable.
+///
+/// proto: `int file_mprotect(struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot)`
+#[lsm(hook = "file_mprotect")]
+pub(crate) fn file_mprotect(ctx: LsmContext) -> i32 {
+    let protection: u64 = ctx.arg(2);
+    if protection & EXEC == 0 {
+        return PASS;
+    }
+    let Some(tag) = task::tag(task::current()) else { return PASS };
+    let (file, flags) = load::of_mapping(ctx.arg(0));
+    if file == 0 || flags & VM_EXEC != 0 {
+        return PASS; // nobody's memory, or code already
+    }
+    answer(program::judge(tag, file, Origin::Load))
+}

@@ -321,8 +321,10 @@ pub const LAST: u8 = 0;
 pub struct Rule {
     /// A [`crate::Verdict`]: what is done, as mode and tier allow.
     pub done: u8,
+    /// The same of a program that is in place already, and can only be ended.
+    pub late: u8,
     /// Always zero.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 6],
 }
 
 /// Row of the aux table: what the aux set of an exception does, or of a program whose arguments rules look at.

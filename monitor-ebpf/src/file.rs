@@ -186,6 +186,8 @@ impl Open<'_> {
         verdict::only_if(writes, mode & MODE_WRITE);
         if mode & MODE_BACKING != 0 {
             // What it is called there is no name that a rule permits.
+            // SAFETY: a claimed slot.
+            unsafe { (*scratch).origin = Origin::Layer as u32 };
             verdict::without_only(self.plan, reads);
             verdict::without_only(self.plan, writes);
         }

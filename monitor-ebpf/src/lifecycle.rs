@@ -12,7 +12,7 @@ use aya_log_ebpf::debug;
 use monitor_common::{
     Act, Verdict,
     counter::Miss,
-    plan::{AUX_WORDS, Bits, CLAUSE_ROWS, Space, header_flag, row},
+    plan::{AUX_WORDS, CLAUSE_ROWS, RULE_WORDS, Space, header_flag, row},
     privilege::Privilege,
     process::{Exec, Exit, Fork, exec_flag},
     record::{ARGV_BYTES, Decision, Header, Kind, NO_RULE},
@@ -24,6 +24,7 @@ use crate::{
     emit::{self, Draft},
     environment,
     field::{self, Address},
+    file,
     lists, maps,
     miss::{self, Missed},
     path, privilege,
@@ -125,11 +126,15 @@ fn judge_unknown(plan: &Plan, tag: Option<&Tag>) {
 #[inline(always)]
 fn classify_new_program(plan: &Plan, scratch: *mut Scratch, file: Address) -> Missed<u32> {
     let place = scratch::object(scratch);
+    classify::clear(place);
     // SAFETY: a claimed slot.
-    unsafe { (*place).bits = Bits::default() };
+    unsafe { (*scratch).labelled = [0; RULE_WORDS] };
     let start = path::of(classify::buffer(place), field::within(file, &field::FILE_PATH));
     match start {
-        Ok(start) => classify::path(plan, place, start, Space::Absolute),
+        Ok(start) => {
+            classify::path(plan, place, start, Space::Absolute);
+            file::label(plan, scratch, file);
+        }
         Err(why) => miss::note(why),
     }
     start
@@ -198,13 +203,16 @@ impl New<'_> {
         // SAFETY: a claimed slot.
         let holding = unsafe { &raw mut (*self.scratch).holding[0] };
         verdict::hold(self.plan, tag, Act::Exec, holding);
-        match self.exe {
+        let mut decision = match self.exe {
             Ok(_) => {
                 lists::classify(self.plan, self.scratch);
                 verdict::of(self.plan, holding, self.scratch, Exe::OfCurrent)
             }
             Err(_) => verdict::of_unknown(self.plan, holding),
-        }
+        };
+        verdict::late(self.plan, &mut decision);
+        decision.by_label = file::by_label(self.scratch, decision.rule);
+        decision
     }
 
     /// Takes on the limits of every agent that this process shows all signs of; returns how many. The

@@ -128,6 +128,16 @@ pub(crate) fn of_unknown(plan: &Plan, holding: *const Mask) -> Decision {
     strongest(plan, unsafe { &raw const (*holding).rules }, 1)
 }
 
+/// Of a program that is in place: it can be ended and not refused.
+#[inline(always)]
+pub(crate) fn late(plan: &Plan, decision: &mut Decision) {
+    if let Some(rule) = maps::RULES.get(row(plan.bank, RULE_ROWS, decision.rule & (RULE_ROWS - 1)))
+        && decision.rule != NO_RULE
+    {
+        decision.done = rule.late;
+    }
+}
+
 /// What is done of an act of an agent that cannot be looked at, for want of a slot: it is told of by a count alone.
 #[inline(never)]
 pub(crate) fn unseen(plan: &Plan, tag: &Tag, act: Act) -> u8 {

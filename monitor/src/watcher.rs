@@ -31,8 +31,7 @@ use crate::{
         self, Problems,
         compile::{CompileError, Ground, compile},
         contained,
-        evaluate::Tier,
-        labels::search,
+            labels::search,
         model::{Moment, RuleSet, Sign},
         plan::KernelPlan,
         reach::{Lost, Shortfall, Within, within},
@@ -234,7 +233,7 @@ impl Watcher {
             .map(|agent| self.pipeline.agents.names.number(&agent.name))
             .collect();
         let agent_numbers = numbers.map_err(RulesError::from)?;
-        let (tier, serial) = (Tier::REACT, self.serial + 1);
+        let (tier, serial) = (self.kernel.tier(), self.serial + 1);
         let ground = Ground {
             secret: self.secret,
             homes: &host.homes,

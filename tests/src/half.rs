@@ -50,7 +50,7 @@ impl Half {
     /// Compiles rules whose agents are numbered from 1, as the next plan.
     pub fn compile(&mut self, rules: &RuleSet, watch: bool) -> anyhow::Result<KernelPlan> {
         self.serial += 1;
-        plan(rules, &self.homes, self.serial, watch)
+        plan(rules, &self.homes, &self.kernel.tier(), self.serial, watch)
     }
 
     /// Puts a plan in force without asking it anything.
@@ -67,7 +67,7 @@ impl Half {
             rules: rules.clone(),
             order: plan.order.clone(),
             agent_numbers: (1..).take(rules.agents.len()).collect(),
-            tier: Tier::REACT,
+            tier: self.kernel.tier(),
             homes: self.homes.clone(),
             labels: BTreeMap::new(),
         };
@@ -152,15 +152,21 @@ impl Half {
 
 /// Compiles rules for nobody: without a kernel half.
 pub fn compiled(rules: &RuleSet) -> anyhow::Result<KernelPlan> {
-    plan(rules, &Homes(vec![b"/root".to_vec()]), 1, false)
+    plan(rules, &Homes(vec![b"/root".to_vec()]), &Tier::REACT, 1, false)
 }
 
-fn plan(rules: &RuleSet, homes: &Homes, serial: u32, watch: bool) -> anyhow::Result<KernelPlan> {
+fn plan(
+    rules: &RuleSet,
+    homes: &Homes,
+    tier: &Tier,
+    serial: u32,
+    watch: bool,
+) -> anyhow::Result<KernelPlan> {
     let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
     let ground = Ground {
         secret: SECRET,
         homes,
-        tier: &Tier::REACT,
+        tier,
         serial,
         agent_numbers: &agent_numbers,
         watch,

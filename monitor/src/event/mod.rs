@@ -154,6 +154,24 @@ pub struct File {
     pub decision: Decision,
 }
 
+impl File {
+    /// In what way the act is done.
+    const fn how(&self) -> How {
+        match self.origin {
+            Origin::Load | Origin::Script => How::Load,
+            Origin::Start => How::Start,
+            Origin::Alias => How::Alias,
+            Origin::Layer => How::Layer,
+            Origin::Renamed => How::Rename,
+            Origin::Linked => How::Link,
+            Origin::Unlinked => How::Unlink,
+            Origin::Truncated => How::Truncate,
+            Origin::Changed => How::Chmod,
+            Origin::Call | Origin::Uring | Origin::Passed | Origin::Made => How::Usual,
+        }
+    }
+}
+
 /// A connect, a send or a bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Net {
@@ -201,7 +219,7 @@ impl Event {
     #[must_use]
     pub const fn how(&self) -> How {
         match &self.what {
-            What::File(File { origin: Origin::Load, .. }) => How::Load,
+            What::File(file) => file.how(),
             _ => How::Usual,
         }
     }

@@ -67,6 +67,29 @@ pub fn settle(rule: &Rule, tier: &Tier) -> Verdict {
     }
 }
 
+/// The same of a program that is in place, and can only be ended: what looks at its arguments is done then.
+#[must_use]
+pub fn settle_late(rule: &Rule, tier: &Tier) -> Verdict {
+    let mut late = *tier;
+    late.refuses[Act::Exec as usize] = false;
+    settle(rule, &late)
+}
+
+/// Whether nothing can be said of a program by a rule before its arguments are known: they may permit it.
+#[must_use]
+pub fn is_late(rule: &Rule) -> bool {
+    let permits = rule.exceptions.iter().map(|exception| &exception.objects);
+    let permits = permits.chain((rule.sense == Sense::Only).then_some(&rule.objects));
+    permits.into_iter().any(looks_at_arguments)
+}
+
+/// Whether a list has programs with arguments.
+#[must_use]
+pub fn looks_at_arguments(objects: &Objects) -> bool {
+    let Objects::Programs(items) = objects else { return false };
+    items.iter().any(|item| matches!(item.is, Program::With(..)))
+}
+
 /// The rules, strongest first. Of all the rules that an act hits, the first decides.
 #[must_use]
 pub fn strength_order(rules: &[Rule], tier: &Tier) -> Vec<RuleIndex> {
@@ -202,6 +225,7 @@ fn is_ready(rule: &Rule, index: RuleIndex, attempt: &Attempt<'_>) -> bool {
 pub fn is_hit(rule: &Rule, homes: &Homes, attempt: &Attempt<'_>) -> bool {
     rule.act == attempt.act
         && concerns(rule, attempt)
+        && !(attempt.how == How::Start && is_late(rule))
         && is_meant(rule.sense, &rule.objects, homes, attempt)
         && !rule.exceptions.iter().any(|exception| holds(exception, rule, homes, attempt))
 }
@@ -217,8 +241,7 @@ pub fn concerns(rule: &Rule, attempt: &Attempt<'_>) -> bool {
 pub fn is_meant(sense: Sense, objects: &Objects, homes: &Homes, attempt: &Attempt<'_>) -> bool {
     let listed = || first_match(objects, homes, attempt, sense == Sense::Never).is_some();
     match (sense, attempt.object) {
-        // An allow list of programs does not name the libraries that they load.
-        (Sense::Only, _) if attempt.how == How::Load => false,
+        (Sense::Only, _) if attempt.how.leaves_out_only() => false,
         (_, Object::Unknown) => true,
         (Sense::Never, _) => listed(),
         (Sense::Only, _) => !listed(),
@@ -280,8 +303,9 @@ fn first_match<'a>(
     unsure: bool,
 ) -> Option<Matched<'a>> {
     let Attempt { object, how, args, traits, .. } = *attempt;
-    // Code that is mapped has no arguments, not even none.
-    let concerns = |program: &Program| how != How::Load || !matches!(program, Program::With(..));
+    // Code that is mapped has no arguments, not even none, and of what is about to be started nobody knows them.
+    let knows = !matches!(how, How::Load | How::Start);
+    let concerns = |program: &Program| knows || !matches!(program, Program::With(..));
     match (objects, object) {
         (Objects::Paths(items), Object::Path(path)) => {
             first(items, |glob| glob.matches(path, homes))

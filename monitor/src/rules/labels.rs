@@ -2,16 +2,14 @@
 //! as well as by their name.
 //!
 //! Says what to look for and where to begin; [`crate::label`] does the looking. Only the lists of `never`
-//! of read and write count: what `only` lists do not name cannot be looked for, and a program is judged by
-//! its name.
+//! of read, write and exec count: what `only` lists do not name cannot be looked for. Of programs, those are looked for
+//! that are named in one directory: everything below `/tmp` is no program that a rule has in mind.
 
 use std::collections::BTreeMap;
 
-use monitor_common::Act;
-
 use super::{
     glob::{Anchor, Glob, Part},
-    model::{Objects, RuleIndex, RuleSet, Sense},
+    model::{Objects, Program, RuleIndex, RuleSet, Sense},
 };
 
 /// Where a search begins: what is before the first wildcard of a glob.
@@ -60,13 +58,27 @@ pub struct Search {
 pub fn search(rules: &RuleSet) -> Search {
     let mut search = Search::default();
     for (index, rule) in rules.rules.iter().enumerate() {
-        let opens = matches!(rule.act, Act::Read | Act::Write) && rule.sense == Sense::Never;
-        let Objects::Paths(items) = &rule.objects else { continue };
-        for item in items.iter().filter(|_| opens) {
-            search.add(&item.is, index);
+        if rule.sense != Sense::Never {
+            continue;
+        }
+        match &rule.objects {
+            Objects::Paths(items) => items.iter().for_each(|item| search.add(&item.is, index)),
+            Objects::Programs(items) => items
+                .iter()
+                .filter_map(|item| named(&item.is))
+                .for_each(|glob| search.add(glob, index)),
+            Objects::Destinations(_) | Objects::Privileges(_) => {}
         }
     }
     search
+}
+
+/// A program that is meant whatever its arguments are, and is in one directory.
+fn named(program: &Program) -> Option<&Glob> {
+    match program {
+        Program::File(glob) if !glob.parts().contains(&Part::Depth) => Some(glob),
+        _ => None,
+    }
 }
 
 impl Search {
@@ -112,7 +124,7 @@ rules:
   - { id: r, title: t, agents: [a], action: kill, read: { never: [/etc/shadow, ~/.ssh/id_*, '**/x', '/*/y', ~/z, '~/**/v', '~/.e*', '/srv/*/*/k?'] } }
   - { id: w, title: t, agents: [a], action: kill, write: { never: [/etc/shadow, '/etc/ssh/**'] } }
   - { id: o, title: t, agents: [a], action: kill, read: { only: [/only] } }
-  - { id: e, title: t, agents: [a], action: kill, exec: { never: [/exec] } }
+  - { id: e, title: t, agents: [a], action: kill, exec: { never: [/exec, '/tmp/**', {path: /with, args: 'x*'}, memfd] } }
 ";
 
     #[test]
@@ -125,6 +137,7 @@ rules:
         let all = [
             start(false, "/etc/shadow", true),
             start(false, "/etc/ssh", false),
+            start(false, "/exec", true),
             start(false, "/srv", false),
             start(true, "", false),
             start(true, "/.ssh", false),
@@ -133,11 +146,11 @@ rules:
         assert_eq!(begins, all);
         assert_eq!(search.floating, 3);
         let levels: Vec<_> = search.wanted.values().map(|wanted| wanted.levels).collect();
-        assert_eq!(levels, [Some(0), None, Some(2), Some(0), Some(0), Some(0)]);
+        assert_eq!(levels, [Some(0), None, Some(0), Some(2), Some(0), Some(0), Some(0)]);
         let homes = Homes(vec![b"/root".to_vec()]);
         let named = |start: &Start, path: &str| search.wanted[start].rules(path.as_bytes(), &homes);
         assert_eq!(named(&all[0], "/etc/shadow"), [0, 1]);
-        assert_eq!(named(&all[4], "/home/u/.ssh/id_a"), [0]);
+        assert_eq!(named(&all[5], "/home/u/.ssh/id_a"), [0]);
         assert_eq!(named(&all[4], "/home/u/.ssh/known_hosts"), [0; 0]);
         assert_eq!(named(&all[1], "/etc/ssh/a/b"), [1]);
     }

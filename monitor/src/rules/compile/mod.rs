@@ -39,7 +39,7 @@ use self::{
 };
 pub(super) use self::{nfa::END, ranges::covers};
 use super::{
-    evaluate::{Tier, settle},
+    evaluate::{Tier, settle, settle_late},
     glob::Homes,
     model::{Place, Privilege, RuleIndex, RuleSet, Trait},
     plan::{KernelPlan, LiteralHash},
@@ -101,7 +101,11 @@ fn tables(
     let shifts = built.each_ref().map(|built| built.as_ref().map_or(0, |built| built.shift));
     let flags = gathered.flags | if ground.watch { header_flag::WATCH } else { 0 };
     let of = |index: &RuleIndex| &rules.rules[*index];
-    let rule = |index| Rule { done: settle(of(index), ground.tier) as u8, ..Rule::default() };
+    let rule = |index| Rule {
+        done: settle(of(index), ground.tier) as u8,
+        late: settle_late(of(index), ground.tier) as u8,
+        ..Rule::default()
+    };
     refusals.or(KernelPlan {
         secret: ground.secret,
         header: Header {

@@ -18,6 +18,7 @@ use crate::rules::{
     evaluate::strength_order,
     model::{Agent, Exception, Place, Rule, RuleIndex, RuleSet, Sense, Sign, Uses},
     plan::Bit,
+    evaluate::is_late,
     reach::needs_name,
 };
 
@@ -82,6 +83,9 @@ impl Numbered {
         let bits = bit.bits().rules;
         if rule.sense == Sense::Only {
             merge(&mut self.header.only, &bits);
+        }
+        if is_late(rule) {
+            merge(&mut self.header.late, &bits);
         }
         if needs_name(rule) {
             merge(&mut self.header.named, &bits);

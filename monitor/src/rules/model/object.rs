@@ -54,6 +54,13 @@ pub enum How {
     Usual,
     /// Of exec: code is mapped executable, as a library is, or a program by the dynamic loader.
     Load,
+    /// Of exec: a program is about to be started, and its arguments are not known yet.
+    Start,
+    /// Of read and write: the file is about to get another name, under which no rule may know it. Counts as being
+    /// read and written, for the rules that forbid it.
+    Alias,
+    /// Of read and write: the file lies behind one that is opened, in a layer of an overlay.
+    Layer,
     /// Of write: the name is given to another file, or taken away.
     Rename,
     /// Of write: the file gets another name.
@@ -64,6 +71,15 @@ pub enum How {
     Truncate,
     /// Of write: its mode, owner or attributes are changed.
     Chmod,
+}
+
+impl How {
+    /// Whether the rules that name what is permitted do not count: they do not name what a program loads, nor a file
+    /// under names that nobody sees.
+    #[must_use]
+    pub const fn leaves_out_only(self) -> bool {
+        matches!(self, Self::Load | Self::Alias | Self::Layer)
+    }
 }
 
 /// An item of an exec list.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Lost, Shortfall, blind_to, within};
 use crate::rules::{
-    evaluate::{Tier, settle},
+    evaluate::{Tier, looks_at_arguments, settle, settle_late},
     model::{Mode, Moment, Rule, RuleSet},
 };
 
@@ -78,7 +78,9 @@ fn line(rule: &Rule, shortfalls: &[Shortfall], tier: &Tier) -> Line {
     let lost = own.iter().any(|short| short.lost == Lost::Rule);
     let mut why: Vec<String> = own.iter().map(|short| reason(short)).collect();
     let enforced = Rule { mode: Mode::Enforce, ..rule.clone() };
-    let done = settle(&enforced, tier);
+    let exceptions = rule.exceptions.iter().map(|exception| &exception.objects);
+    let late = exceptions.chain([&rule.objects]).any(looks_at_arguments);
+    let done = if late { settle_late(&enforced, tier) } else { settle(&enforced, tier) };
     if !lost && done != rule.action {
         why.push(lesser(rule, done));
     }

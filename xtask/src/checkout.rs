@@ -44,7 +44,7 @@ impl Checkout {
 
     /// A directory for what guests are made of, beside what cargo builds.
     pub(crate) fn guest(&self, name: &str) -> PathBuf {
-        self.target.join("guest").join(name)
+        self.target.join("guests").join(name)
     }
 
     /// Cargo, at the top level, building into the same directory as this program.

@@ -29,14 +29,19 @@ const TRIES: u32 = 3;
 /// How long the last complaints may take to arrive after the exit code.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The kernel says this where it has found a fault in itself.
-const FAULTS: [&str; 6] =
-    ["WARNING:", "BUG:", "Oops", "rcu_sched", "Kernel panic", "general protection fault"];
+const FAULTS: [&str; 7] = [
+    "WARNING:",
+    "BUG:",
+    "Oops",
+    "Kernel panic",
+    "general protection fault",
+    "detected stall",
+    "blocked for more than",
+];
 
-/// What the errand is carried out on.
+/// What the kernel is booted on.
 #[derive(Debug)]
-pub(crate) struct Machine<'a> {
-    /// What is booted.
-    pub(crate) kernel: &'a Kernel,
+pub(crate) struct Machine {
     /// Words on the kernel's command line, beside those for consoles.
     pub(crate) words: Vec<String>,
     /// How many processors.
@@ -47,10 +52,10 @@ pub(crate) struct Machine<'a> {
     pub(crate) counted: bool,
 }
 
-impl<'a> Machine<'a> {
+impl Default for Machine {
     /// Two processors and 3 GiB.
-    pub(crate) fn new(kernel: &'a Kernel) -> Self {
-        Self { kernel, words: Vec::new(), processors: 2, memory: 3072, counted: false }
+    fn default() -> Self {
+        Self { words: Vec::new(), processors: 2, memory: 3072, counted: false }
     }
 }
 
@@ -79,7 +84,8 @@ pub(crate) struct Ended {
 /// the kernel's words are left in `kernel.log`. An error where the guest does not come up, does not end within
 /// `limit`, or its kernel reports a fault in itself.
 pub(crate) fn run(
-    machine: &Machine<'_>,
+    kernel: &Kernel,
+    machine: &Machine,
     image: &Image,
     errand: &Errand,
     ground: &Path,
@@ -88,11 +94,12 @@ pub(crate) fn run(
 ) -> Result<Ended> {
     let mark = fs::read_to_string("/proc/sys/kernel/random/uuid").context("a random word")?;
     let mark = format!("guest-{}", mark.trim());
-    let archive = ground.join("initramfs.cpio");
+    let (archive, log) = (ground.join("initramfs.cpio"), ground.join("kernel.log"));
     image.write(&archive, &mark, &errand.script())?;
+    let arguments = machine.arguments(kernel, &archive, &log);
     let mut tries = 1;
     let result = loop {
-        match once(machine, &archive, &ground.join("kernel.log"), &mark, limit, &mut tell) {
+        match once(&arguments, &mark, limit, &mut tell) {
             Ok(Some(ended)) => break Ok(ended),
             Ok(None) if tries < TRIES => {
                 tries += 1;
@@ -103,7 +110,6 @@ pub(crate) fn run(
         }
     };
     fs::remove_file(&archive).context("cannot remove the guest's image")?;
-    let log = ground.join("kernel.log");
     let said = fs::read(&log).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
     let result = result.with_context(|| last_words(&said, &log));
@@ -120,14 +126,12 @@ pub(crate) fn run(
 
 /// One boot. Nothing where our first program was never reached.
 fn once(
-    machine: &Machine<'_>,
-    archive: &Path,
-    log: &Path,
+    arguments: &[String],
     mark: &str,
     limit: Duration,
     tell: &mut impl FnMut(&str),
 ) -> Result<Option<Ended>> {
-    let mut qemu = Qemu::start(machine, archive, log)?;
+    let mut qemu = Qemu::start(arguments)?;
     let lines = qemu.printed()?;
     let complaints = qemu.complaints(mark)?;
     let start = Instant::now();
@@ -173,11 +177,11 @@ struct Qemu {
 }
 
 impl Qemu {
-    fn start(machine: &Machine<'_>, archive: &Path, log: &Path) -> Result<Self> {
+    fn start(arguments: &[String]) -> Result<Self> {
         // The kernel ends it when we end, also where we are killed.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
-        qemu.args(machine.arguments(archive, log));
+        qemu.args(arguments);
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = qemu.spawn().context("cannot run `setpriv`, of util-linux, and QEMU")?;
         Ok(Self { child })
@@ -230,9 +234,9 @@ fn lines_of(from: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-impl Machine<'_> {
+impl Machine {
     /// QEMU's arguments. KVM is never used: not every machine has it, and on some it is there and hangs.
-    fn arguments(&self, archive: &Path, log: &Path) -> Vec<String> {
+    fn arguments(&self, kernel: &Kernel, archive: &Path, log: &Path) -> Vec<String> {
         let acceleration = if self.counted { "tcg,thread=single" } else { "tcg,thread=multi" };
         let mut arguments: Vec<String> = ["-accel", acceleration, "-cpu", "qemu64"]
             .into_iter()
@@ -245,7 +249,7 @@ impl Machine<'_> {
         if self.counted {
             add("-icount", "shift=0,sleep=off".to_owned());
         }
-        add("-kernel", self.kernel.image.display().to_string());
+        add("-kernel", kernel.image.display().to_string());
         add("-initrd", archive.display().to_string());
         add("-append", self.boot_words());
         // A comma in a name is written twice.
@@ -287,7 +291,13 @@ fn quoted(word: &str) -> String {
 
 /// Lines in which the kernel reports a fault in itself.
 fn faults(log: &str) -> impl Iterator<Item = &str> {
-    log.lines().map(str::trim_end).filter(|line| FAULTS.iter().any(|fault| line.contains(fault)))
+    log.lines().map(str::trim_end).filter(|line| FAULTS.iter().any(|fault| says(line, fault)))
+}
+
+/// Whether the fault stands there as a word of its own: `DEBUG:` is none.
+fn says(line: &str, fault: &str) -> bool {
+    let alone = |before: &str| !before.ends_with(|c: char| c.is_ascii_alphanumeric());
+    line.match_indices(fault).any(|(at, _)| alone(&line[..at]))
 }
 
 /// What the kernel said at the end.
@@ -310,9 +320,9 @@ mod tests {
     #[test]
     fn a_machine_is_emulated_and_its_words_are_passed_on() {
         let kernel = kernel();
-        let mut machine = Machine::new(&kernel);
+        let mut machine = Machine::default();
         machine.words.push("lsm=landlock,bpf".to_owned());
-        let said = machine.arguments(Path::new("/r/i"), Path::new("/r/a,b.log")).join(" ");
+        let said = machine.arguments(&kernel, Path::new("/r/i"), Path::new("/r/a,b.log")).join(" ");
         assert!(said.starts_with("-accel tcg,thread=multi -cpu qemu64 "), "{said}");
         assert!(said.contains("-append console=ttyS0 loglevel=5 panic=-1 "), "{said}");
         assert!(said.contains(" lsm=landlock,bpf "), "{said}");
@@ -320,7 +330,7 @@ mod tests {
         assert!(!said.contains("icount") && !said.contains("kvm"), "{said}");
         machine.counted = true;
         machine.processors = 1;
-        let said = machine.arguments(Path::new("/r/i"), Path::new("/r/l")).join(" ");
+        let said = machine.arguments(&kernel, Path::new("/r/i"), Path::new("/r/l")).join(" ");
         assert!(said.contains("-smp 1 ") && said.contains("-icount shift=0,sleep=off "), "{said}");
     }
 
@@ -340,7 +350,8 @@ mod tests {
     #[test]
     fn faults_of_the_kernel_are_found_and_nothing_else() {
         let log = "[    1.0] 9p: Installing v9fs\r\n[    2.0] WARNING: CPU: 0 PID: 1 at x.c:1\r\n\
-                   [    3.0] rcu: INFO: rcu_sched self-detected stall\r\n[   4.0] all is well\r\n";
+                   [    3.0] rcu: INFO: rcu_preempt self-detected stall\r\n[    3.5] DEBUG: x\r\n\
+                   [    4.0] all is well\r\n";
         let found: Vec<_> = faults(log).collect();
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].ends_with("at x.c:1"));

@@ -24,7 +24,7 @@ const PROGRAMS: &str = "sh bash awk base64 basename bpftool cat chmod chown chro
      mount mv nproc nsenter od perl printf ps pwd readlink realpath rm rmdir sed seq setpriv setsid sleep sort split \
      stat stdbuf strace sync tail tee test timeout touch tr true truncate umount uname unshare wc which xargs";
 /// What some tests call, too large to be copied at each boot. They say themselves that they do without.
-pub(crate) const LEFT_OUT: [&str; 4] = ["cargo", "cc", "npm", "python3"];
+const LEFT_OUT: [&str; 4] = ["cargo", "cc", "npm", "python3"];
 /// What tests want that kernels for virtual machines have as modules.
 const MODULES: [&str; 11] = [
     "overlay",
@@ -42,18 +42,29 @@ const MODULES: [&str; 11] = [
 /// Where a program is looked for by its name; not in PATH, which may lead to a person's own wrappers.
 const PLACES: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 
+/// What is put into a guest beside what every guest has.
+#[derive(Debug, Default)]
+pub(crate) struct Luggage {
+    /// Programs: the file on this machine, and its name in the guest. Their libraries come with them.
+    pub(crate) programs: Vec<(PathBuf, PathBuf)>,
+    /// Files and directories of this machine that have the same name in the guest, with all that is in them.
+    pub(crate) trees: Vec<PathBuf>,
+    /// Directories with nothing in them.
+    pub(crate) directories: Vec<PathBuf>,
+}
+
 /// The files of a guest.
 #[derive(Debug)]
 pub(crate) struct Image {
     root: Archive,
     /// Programs and modules that were wanted and are not there.
-    pub(crate) absent: Vec<String>,
+    absent: Vec<String>,
     copied: BTreeSet<PathBuf>,
 }
 
 impl Image {
-    /// What every guest has.
-    pub(crate) fn new(kernel: &Kernel) -> Result<Self> {
+    /// What every guest has, and the luggage.
+    pub(crate) fn new(kernel: &Kernel, luggage: &Luggage) -> Result<Self> {
         let (root, copied) = (Archive::default(), BTreeSet::new());
         let mut image = Self { root, absent: Vec::new(), copied };
         image.settings();
@@ -65,7 +76,19 @@ impl Image {
             }
         }
         image.modules(kernel)?;
+        image.load(luggage)?;
         Ok(image)
+    }
+
+    fn load(&mut self, luggage: &Luggage) -> Result<()> {
+        for (file, name) in &luggage.programs {
+            self.root.put(name, Entry::Copy(file.clone(), 0o755));
+            self.libraries(file)?;
+        }
+        for name in &luggage.directories {
+            self.root.put(name, Entry::Directory);
+        }
+        luggage.trees.iter().try_for_each(|place| self.tree(place))
     }
 
     fn settings(&mut self) {
@@ -107,35 +130,25 @@ impl Image {
         Ok(())
     }
 
-    /// A text under this name.
-    pub(crate) fn text(&mut self, name: &Path, text: &str, mode: u32) {
+    fn text(&mut self, name: &Path, text: &str, mode: u32) {
         self.root.put(name, Entry::Text(text.as_bytes().to_vec(), mode));
     }
 
     /// A program or library of this machine under its own name, with the libraries that it is linked with.
-    pub(crate) fn program(&mut self, file: &Path) -> Result<()> {
+    fn program(&mut self, file: &Path) -> Result<()> {
         self.same_name(file)?;
         self.libraries(file)
     }
 
-    /// A program of this machine under another name, with its libraries.
-    pub(crate) fn program_as(&mut self, file: &Path, name: &Path) -> Result<()> {
-        self.root.put(name, Entry::Copy(file.to_owned(), 0o755));
-        self.libraries(file)
-    }
-
-    /// An empty directory.
-    pub(crate) fn directory(&mut self, name: &Path) {
-        self.root.put(name, Entry::Directory);
-    }
-
-    /// A directory of this machine with all that is in it, under its own name.
-    pub(crate) fn tree(&mut self, directory: &Path) -> Result<()> {
-        self.root.put(directory, Entry::Directory);
-        let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    /// A file or directory of this machine with all that is in it, under its own name.
+    fn tree(&mut self, place: &Path) -> Result<()> {
+        if !place.is_dir() || place.is_symlink() {
+            return self.same_name(place);
+        }
+        self.root.put(place, Entry::Directory);
+        let entries = fs::read_dir(place).with_context(|| place.display().to_string())?;
         for entry in entries {
-            let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-            if entry?.is_dir() { self.tree(&path)? } else { self.same_name(&path)? }
+            self.tree(&entry?.path())?;
         }
         Ok(())
     }
@@ -168,6 +181,12 @@ impl Image {
             self.same_name(Path::new(library))?;
         }
         Ok(())
+    }
+
+    /// What tests may look for in vain; those that do say so.
+    pub(crate) fn absent(&self) -> String {
+        let names = self.absent.iter().map(String::as_str).chain(LEFT_OUT);
+        names.collect::<Vec<_>>().join(", ")
     }
 
     /// Writes it all to a file: the first program, busybox for it, and the tree that it moves to.

@@ -5,7 +5,7 @@
 //! image (programs, modules) ─┴─► boot (QEMU, one errand) ──► what it printed, how it ended
 //! ```
 //! Nothing is installed but QEMU and busybox, by the set-up. Whoever wants something else run than the live tests
-//! puts it into an [`Image`] and gives [`boot::run`] an [`Errand`].
+//! asks for a [`kernel`] and calls [`visit`].
 
 mod archive;
 mod boot;
@@ -26,8 +26,10 @@ use crate::progress;
 use crate::setup::{self, Scope};
 use crate::test::Tally;
 
-use boot::Machine;
+pub(crate) use boot::{Ended, Errand, Machine};
 use image::Image;
+pub(crate) use image::Luggage;
+pub(crate) use kernel::Kernel;
 
 /// What is asked of `guest`.
 #[derive(Debug, clap::Args)]
@@ -55,45 +57,61 @@ pub(crate) struct Options {
 pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     let toolchain = setup::ensure(checkout, Scope::Guest)?;
-    let kernel = kernel::get(&checkout.guest("kernels"), &options.kernel)?;
-    let built = live::build(checkout, toolchain)?;
-    let ground = ground(checkout)?;
-    let mut image = Image::new(&kernel)?;
-    built.put_into(&mut image, checkout, &ground)?;
-    let mut machine = Machine::new(&kernel);
+    let kernel = kernel(checkout, &options.kernel)?;
+    let luggage = live::build(checkout, toolchain)?;
+    let mut machine = Machine::default();
     machine.words.extend(options.lsm.iter().map(|words| format!("lsm={words}")));
     machine.words.extend(options.word.iter().cloned());
     let errand = match &*options.command {
         [] => live::tests(checkout, &options.filter),
         command => live::command(command),
     };
-    eprintln!("guest: {} boots; not in it: {}", kernel.release, absent(&image));
+    if options.command.is_empty() {
+        eprintln!("guest: each claim is tried {} times (DRIFTWATCH_TIMES)", live::times());
+    }
     let mut tally = Tally::default();
     let limit = Duration::from_secs(options.minutes * 60);
-    let ended = boot::run(&machine, &image, &errand, &ground, limit, |line| {
+    let ended = visit(checkout, &kernel, &machine, &luggage, &errand, limit, |line| {
         println!("{line}");
         tally.add(line);
-    });
-    built.tidy_up(&ground)?;
-    let ended = ended?;
+    })?;
     if !options.command.is_empty() {
         return Ok(ExitCode::from(ended.code));
     }
     tally.ok = ended.code == 0;
     println!(
-        "guest: {}. live on {}: {}; {:.1} s",
+        "guest: {}. live on {}, {} times each: {}; {:.1} s",
         if tally.ok { progress::good("ok") } else { progress::bad("FAILED") },
         kernel.release,
+        live::times(),
         tally.describe(),
         start.elapsed().as_secs_f64()
     );
     Ok(if tally.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What tests may look for in vain; those that do say so.
-fn absent(image: &Image) -> String {
-    let names = image.absent.iter().map(String::as_str).chain(image::LEFT_OUT);
-    names.collect::<Vec<_>>().join(", ")
+/// The newest kernel whose release begins with `version`, fetched if need be.
+pub(crate) fn kernel(checkout: &Checkout, version: &str) -> Result<Kernel> {
+    kernel::get(&checkout.guest("kernels"), version)
+}
+
+/// Boots the kernel on the machine with the luggage, runs the errand, and takes it all down. Each line that the errand
+/// prints is given to `tell` as it comes. Needs [`Scope::Guest`]. An error where the guest does not come up, does not
+/// end within `limit`, or its kernel reports a fault in itself; what the errand itself says of its success is in
+/// [`Ended`].
+pub(crate) fn visit(
+    checkout: &Checkout,
+    kernel: &Kernel,
+    machine: &Machine,
+    luggage: &Luggage,
+    errand: &Errand,
+    limit: Duration,
+    tell: impl FnMut(&str),
+) -> Result<Ended> {
+    let ground = ground(checkout)?;
+    let image = Image::new(kernel, luggage)?;
+    eprintln!("guest: {} boots; not in it: {}", kernel.release, image.absent());
+    boot::run(kernel, machine, &image, errand, &ground, limit, tell)
 }
 
 /// A directory of this run's own. Those of runs that have ended go away; until then their logs can be read.

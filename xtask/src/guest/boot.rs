@@ -52,6 +52,13 @@ pub(crate) struct Machine {
     pub(crate) counted: bool,
 }
 
+impl Machine {
+    /// One processor that carries out one instruction in a nanosecond.
+    pub(crate) fn counted() -> Self {
+        Self { processors: 1, counted: true, ..Self::default() }
+    }
+}
+
 impl Default for Machine {
     /// Two processors and 3 GiB.
     fn default() -> Self {
@@ -112,14 +119,14 @@ pub(crate) fn run(
     fs::remove_file(&archive).context("cannot remove the guest's image")?;
     let said = fs::read(&log).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
-    let result = result.with_context(|| last_words(&said, &log));
+    let result = result.map_err(|error| anyhow::anyhow!("{error:#}\n{}", last_words(&said, &log)));
     let faults: Vec<_> = faults(&said).collect();
     ensure!(
         faults.is_empty(),
         "the guest's kernel reports a fault in itself, all of it is in {}:\n{}{}",
         log.display(),
         faults.join("\n"),
-        result.err().map(|error| format!("\nand {error:#}")).unwrap_or_default()
+        result.err().map(|error| format!("\n{error:#}")).unwrap_or_default()
     );
     result
 }
@@ -305,7 +312,7 @@ fn last_words(log: &str, file: &Path) -> String {
     const MANY: usize = 12;
     let lines: Vec<_> = log.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(MANY)..];
-    format!("{}\nThat is the end of {}", last.join("\n"), file.display())
+    format!("The end of {}:\n{}", file.display(), last.join("\n"))
 }
 
 #[cfg(test)]
@@ -328,9 +335,8 @@ mod tests {
         assert!(said.contains(" lsm=landlock,bpf "), "{said}");
         assert!(said.contains("-serial file:/r/a,,b.log -serial file:/proc/self/fd/1 "), "{said}");
         assert!(!said.contains("icount") && !said.contains("kvm"), "{said}");
-        machine.counted = true;
-        machine.processors = 1;
-        let said = machine.arguments(&kernel, Path::new("/r/i"), Path::new("/r/l")).join(" ");
+        let said =
+            Machine::counted().arguments(&kernel, Path::new("/r/i"), Path::new("/r/l")).join(" ");
         assert!(said.contains("-smp 1 ") && said.contains("-icount shift=0,sleep=off "), "{said}");
     }
 
@@ -355,6 +361,6 @@ mod tests {
         let found: Vec<_> = faults(log).collect();
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].ends_with("at x.c:1"));
-        assert!(last_words(log, Path::new("/l")).ends_with("all is well\nThat is the end of /l"));
+        assert!(last_words(log, Path::new("/l")).ends_with("all is well"));
     }
 }

@@ -21,7 +21,7 @@ use crate::command;
 /// Ordinary programs that tests and agents call.
 const PROGRAMS: &str = "sh bash awk base64 basename bpftool cat chmod chown chroot cmp cp cut date dd df dirname du \
      echo env expr false find git grep head hostname id ip kill ln losetup ls mkdir mkfifo mkfs.ext4 mknod mktemp \
-     mount mv nproc nsenter od perl printf ps pwd readlink realpath rm rmdir sed seq setpriv setsid sleep sort split \
+     mount mv nproc nsenter od printf ps pwd readlink realpath rm rmdir sed seq setpriv setsid sleep sort split \
      stat stdbuf strace sync tail tee test timeout touch tr true truncate umount uname unshare wc which xargs";
 /// What some tests call, too large to be copied at each boot. They say themselves that they do without.
 const LEFT_OUT: [&str; 4] = ["cargo", "cc", "npm", "python3"];

@@ -13,10 +13,13 @@ if [ "$1" != moved ]; then
     $bb mount -t tmpfs -o mode=1777 tmp /new/tmp
     $bb mount -t tmpfs -o mode=0755 run /new/run
     $bb cp -a /guest/. /new/
+    $bb chmod 1777 /new/tmp /new/var/tmp
     exec $bb switch_root /new /init moved
 fi
 
 . /etc/guest
+# Nobody has given this program a terminal. What it complains of is in the kernel's log.
+exec </dev/null >/dev/null 2>/dev/kmsg
 
 # Without a terminal in between nothing is added to what is printed.
 $bb stty -F /dev/ttyS1 raw -echo -hupcl 115200
@@ -38,6 +41,7 @@ $bb ln -s fd/2 /dev/stderr
 for module in /lib/modules/guest/*; do
     [ -e "$module" ] && $bb insmod "$module"
 done
+$bb chown -R 1000:1000 /home/worker
 $bb hostname guest
 $bb ip link set lo up
 

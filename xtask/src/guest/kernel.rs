@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::command;
 use crate::progress::{self, Outcome};
@@ -27,7 +27,7 @@ pub(crate) struct Kernel {
 }
 
 /// The newest kernel of `version` (`6.1`, or more of a release) that the package lists offer, unpacked below
-/// `directory`. Without package lists, the newest that was unpacked before.
+/// `directory`. Where that cannot be had, the newest that was unpacked before.
 pub(crate) fn get(directory: &Path, version: &str) -> Result<Kernel> {
     let names = command::answer(Command::new("apt-cache").args([
         "search",
@@ -35,23 +35,27 @@ pub(crate) fn get(directory: &Path, version: &str) -> Result<Kernel> {
         "^linux-image-[0-9].*-cloud-amd64",
     ]));
     let offered = names.as_deref().and_then(|names| newest(names, version));
-    let Some(package) = offered else {
-        let before = unpacked(directory).into_iter().filter(|name| belongs(name, version));
-        let before = before.max_by(|one, other| by_numbers(one, other));
-        return before.map(|package| open(&directory.join(package))).unwrap_or_else(|| {
-            anyhow::bail!(
-                "no kernel {version} to boot: the package lists offer no \
-                 linux-image-{version}*{} (Debian has them; run `apt-get update` as root, or \
-                 choose another with --kernel)",
-                ENDINGS[1]
-            )
-        });
+    let before = newest(&unpacked(directory).join("\n"), version);
+    let package = match (offered, before) {
+        (Some(package), _) if directory.join(&package).is_dir() => package,
+        (Some(package), before) => {
+            let fetched = progress::step("guest", (1, 1), &package, || fetch(directory, &package));
+            match (fetched, before) {
+                (Err(error), Some(before)) => {
+                    eprintln!("guest: {error:#}\nguest: {before} is taken, which is here");
+                    before
+                }
+                (fetched, _) => fetched.map(|_| package)?,
+            }
+        }
+        (None, Some(before)) => before,
+        (None, None) => bail!(
+            "no kernel {version} to boot: the package lists offer no linux-image-{version}*{} \
+             (Debian has them; run `apt-get update` as root, or choose another with --kernel)",
+            ENDINGS[1]
+        ),
     };
-    let place = directory.join(&package);
-    if !place.is_dir() {
-        progress::step("guest", (1, 1), &package, || fetch(directory, &package))?;
-    }
-    open(&place)
+    open(&directory.join(package))
 }
 
 /// Downloads into a directory of its own, which gets its name when all of it is there.

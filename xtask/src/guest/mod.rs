@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// Another word for the kernel's command line; may be given more than once.
     #[arg(long, value_name = "WORD")]
     word: Vec<String>,
+    /// One instruction takes one nanosecond, on one processor: what is counted comes out the same each time.
+    #[arg(long)]
+    counted: bool,
     /// Ends the guest after so many minutes.
     #[arg(long, default_value_t = 240)]
     minutes: u64,
@@ -59,7 +62,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<ExitCode> {
     let toolchain = setup::ensure(checkout, Scope::Guest)?;
     let kernel = kernel(checkout, &options.kernel)?;
     let luggage = live::build(checkout, toolchain)?;
-    let mut machine = Machine::default();
+    let mut machine = if options.counted { Machine::counted() } else { Machine::default() };
     machine.words.extend(options.lsm.iter().map(|words| format!("lsm={words}")));
     machine.words.extend(options.word.iter().cloned());
     let errand = match &*options.command {

@@ -76,7 +76,8 @@ fn executable(said: &str, kind: &str, name: &str) -> Option<PathBuf> {
 
 /// The live tests whose names contain one of `filter`, or all.
 pub(crate) fn tests(checkout: &Checkout, filter: &[String]) -> Errand {
-    let mut command = vec![format!("{PLACE}/{TESTS}")];
+    // A test that finds something missing and does without says so, and would not be heard where it passes.
+    let mut command = vec![format!("{PLACE}/{TESTS}"), "--show-output".to_owned()];
     command.extend_from_slice(filter);
     let directory = Some(checkout.root().join("tests"));
     Errand { command, environment: environment(), directory }

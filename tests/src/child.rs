@@ -5,6 +5,7 @@ use std::{
     io::{Read, Seek},
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
@@ -18,6 +19,17 @@ use crate::tally::{Outcome, Tally};
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// How often something that is waited for is looked at.
 pub const GLANCE: Duration = Duration::from_millis(10);
+
+/// How many times slower than an ordinary machine this one is (`DRIFTWATCH_SLOWNESS`): emulated ones are. Whatever is
+/// waited for here may take so many times longer.
+#[must_use]
+pub fn slowness() -> u32 {
+    static SLOWNESS: LazyLock<u32> = LazyLock::new(|| {
+        let said = std::env::var("DRIFTWATCH_SLOWNESS").ok();
+        said.and_then(|number| number.parse().ok()).unwrap_or(1)
+    });
+    *SLOWNESS
+}
 
 /// A child that has ended.
 #[derive(Debug)]
@@ -106,7 +118,7 @@ pub fn start_bound(command: &mut Command) -> anyhow::Result<Child> {
 
 /// Waits for the child's end, but not for ever.
 pub fn wait_at_most(child: &mut Child, patience: Duration) -> anyhow::Result<Option<ExitStatus>> {
-    let begin = Instant::now();
+    let (begin, patience) = (Instant::now(), patience * slowness());
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -131,7 +143,7 @@ pub fn wait_until<T>(
     patience: Duration,
     mut look: impl FnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<Option<T>> {
-    let begin = Instant::now();
+    let (begin, patience) = (Instant::now(), patience * slowness());
     loop {
         if let Some(answer) = look()? {
             return Ok(Some(answer));

@@ -42,6 +42,11 @@ impl Checkout {
         self.target.join(if release { "release" } else { "debug" }).join(name)
     }
 
+    /// A directory for what guests are made of, beside what cargo builds.
+    pub(crate) fn guest(&self, name: &str) -> PathBuf {
+        self.target.join("guests").join(name)
+    }
+
     /// Cargo, at the top level, building into the same directory as this program.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

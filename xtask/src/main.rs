@@ -11,6 +11,7 @@ mod checkout;
 mod ci;
 mod command;
 mod fuzz;
+mod guest;
 mod launch;
 mod progress;
 mod setup;
@@ -36,6 +37,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask demo                        see a drifting agent being stopped, on this kernel
   cargo xtask test                        every test there is; live tests need root
+  cargo xtask guest --kernel 6.1          the live tests on another kernel, emulated
   cargo xtask run -- check rules/         the daemon's own commands, built and run
   cargo xtask setup --list                what the set-up would install, without doing it";
 
@@ -80,6 +82,11 @@ enum Chore {
         /// Run only the tests whose name contains one of these.
         filter: Vec<String>,
     },
+    /// Run the live tests, or a command, on another kernel, in an emulated machine.
+    #[command(after_help = "Examples:\n  cargo xtask guest connect ipv6\n  \
+                            cargo xtask guest --kernel 6.1 --lsm landlock,lockdown,capability\n  \
+                            cargo xtask guest --kernel 6.12 -- driftwatch --version")]
+    Guest(guest::Options),
     /// Measure what the daemon costs on this machine, with and without it.
     #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --flat\n  \
                             cargo xtask bench -- --help")]
@@ -133,6 +140,7 @@ fn obey(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Run { arguments } => launch::driftwatch(&checkout, &arguments),
         Chore::Demo { arguments } => launch::demo(&checkout, &arguments),
         Chore::Test { no_live, filter } => test::run(&checkout, no_live, &filter),
+        Chore::Guest(options) => guest::run(&checkout, &options),
         Chore::Bench { flat, mut arguments } => {
             arguments.extend(flat.then(|| "--flat".into()));
             launch::bench(&checkout, &arguments)

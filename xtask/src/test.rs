@@ -17,12 +17,12 @@ use crate::{command, progress};
 
 /// What one run of `cargo test` came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Tally {
+pub(crate) struct Tally {
     passed: u32,
     failed: u32,
     ignored: u32,
-    /// Cargo itself reported success.
-    ok: bool,
+    /// Cargo itself, or the test program, reported success.
+    pub(crate) ok: bool,
 }
 
 /// Sets up and runs the tests whose names contain one of `filter`, or all.
@@ -108,7 +108,8 @@ fn pure_tests(mut cargo: Command) -> Command {
     cargo
 }
 
-fn live_tests(mut cargo: Command) -> Command {
+/// The live tests, to be run by cargo.
+pub(crate) fn live_tests(mut cargo: Command) -> Command {
     cargo.args(["test", "--package", "driftwatch-tests", "--features", "live", "--test", "live"]);
     cargo
 }
@@ -132,7 +133,7 @@ fn tally(mut cargo: Command, filter: &[String]) -> Result<Tally> {
 
 impl Tally {
     /// Adds a closing line, `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
-    fn add(&mut self, line: &str) {
+    pub(crate) fn add(&mut self, line: &str) {
         let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|l| l.split_once(". "))
         else {
             return;
@@ -154,7 +155,8 @@ impl Tally {
         self.ok || self.passed + self.failed > 0
     }
 
-    fn describe(self) -> String {
+    /// The counts, for the last line.
+    pub(crate) fn describe(self) -> String {
         if !self.compiled() {
             return "did not build".to_owned();
         }

@@ -23,6 +23,10 @@ pub(crate) struct Facts {
     pub(crate) linker: Option<Linker>,
     /// `bpftool` can be run.
     pub(crate) bpftool: bool,
+    /// QEMU for this architecture can be run.
+    pub(crate) qemu: bool,
+    /// There is a busybox that needs no libraries.
+    pub(crate) busybox: bool,
     /// `apt-get` can be run: Debian or a descendant.
     pub(crate) debian: bool,
     /// This process may install packages.
@@ -69,6 +73,8 @@ impl Facts {
             bpf: compiler(&names, "bpf"),
             linker: linker(),
             bpftool: find_program("bpftool").is_some(),
+            qemu: find_program("qemu-system-x86_64").is_some(),
+            busybox: find_program("busybox").is_some_and(|program| is_static(&program)),
             debian,
             root: effective_user() == Some(0),
             offered: if debian { offered_packages(&absent) } else { BTreeMap::new() },
@@ -136,6 +142,16 @@ fn find_program(name: &str) -> Option<PathBuf> {
     let administration = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     let mut directories = std::env::split_paths(&path).chain(administration);
     directories.find_map(|directory| Some(directory.join(name)).filter(|file| file.is_file()))
+}
+
+/// `ldd` fails on what is linked with nothing.
+fn is_static(program: &Path) -> bool {
+    let output = Command::new("ldd").env("LC_ALL", "C").arg(program).output();
+    output.is_ok_and(|output| {
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        said.contains("not a dynamic executable") || said.contains("statically linked")
+    })
 }
 
 fn installed_packages() -> BTreeSet<String> {

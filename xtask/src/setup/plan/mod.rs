@@ -18,7 +18,7 @@ const LINKER_LLVMS: std::ops::RangeInclusive<u32> = 21..=23;
 /// The compiler, its sources and its cargo, as Debian packages them.
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 /// Every package that some plan may want.
-pub(crate) const PACKAGES: [&str; 7] = [
+pub(crate) const PACKAGES: [&str; 9] = [
     COMPILER_PACKAGES[0],
     COMPILER_PACKAGES[1],
     COMPILER_PACKAGES[2],
@@ -26,7 +26,11 @@ pub(crate) const PACKAGES: [&str; 7] = [
     "llvm-22-dev",
     "llvm-23-dev",
     "bpftool",
+    GUEST_PACKAGES[0],
+    GUEST_PACKAGES[1],
 ];
+/// The emulator, and what brings a guest up.
+const GUEST_PACKAGES: [&str; 2] = ["qemu-system-x86", "busybox-static"];
 /// The oldest compiler that the workspace accepts (`rust-version`).
 const OLDEST_COMPILER: (u32, u32) = (1, 95);
 
@@ -37,6 +41,8 @@ pub(crate) enum Scope {
     Build,
     /// To run the live tests as well.
     Everything,
+    /// To run them on other kernels, too.
+    Guest,
 }
 
 /// The rustup toolchain that builds the eBPF half.
@@ -126,8 +132,11 @@ pub(crate) fn plan(facts: &Facts, scope: Scope) -> Result<Plan> {
         );
     }
     let mut plan = choose(facts)?;
-    if scope == Scope::Everything {
+    if scope != Scope::Build {
         plan.steps.push(bpftool(facts)?);
+    }
+    if scope == Scope::Guest {
+        plan.steps.push(emulator(facts)?);
     }
     Ok(plan)
 }
@@ -230,6 +239,22 @@ fn bpftool(facts: &Facts) -> Result<Step> {
     }
     let action = Some(Action::Packages(vec![name.clone()]));
     Ok(Step { name, action })
+}
+
+/// What the guests need. Their kernels are packages of Debian, too.
+fn emulator(facts: &Facts) -> Result<Step> {
+    let there = [facts.qemu, facts.busybox];
+    let missing = GUEST_PACKAGES.iter().zip(there).filter(|(_, there)| !there);
+    let missing: Vec<_> = missing.map(|(&name, _)| name.to_owned()).collect();
+    if !missing.iter().all(|name| obtainable(facts, name)) {
+        bail!(
+            "guests need QEMU for x86_64 and a busybox that needs no libraries: install what is \
+             missing (Debian: {}), then run this again",
+            missing.join(", ")
+        );
+    }
+    let action = (!missing.is_empty()).then_some(Action::Packages(missing));
+    Ok(Step { name: "emulator".to_owned(), action })
 }
 
 /// Names everything that is missing and how to get it.

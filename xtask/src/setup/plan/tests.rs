@@ -23,6 +23,8 @@ fn debian() -> Facts {
         ("rust-web-src", "1.96.0+dfsg1-1~deb12u2"),
         ("llvm-22-dev", "1:22.1.8-1~deb12u1"),
         ("bpftool", "7.1.0"),
+        ("qemu-system-x86", "1:7.2+dfsg-7+deb12u18"),
+        ("busybox-static", "1:1.35.0-4+b1"),
     ]);
     Facts { rustup: true, debian: true, root: true, offered, ..Facts::default() }
 }
@@ -33,6 +35,8 @@ fn complete() -> Facts {
         bpf: compiler(22, true),
         linker: linker_with(22),
         bpftool: true,
+        qemu: true,
+        busybox: true,
         installed: PACKAGES.map(ToOwned::to_owned).into_iter().collect(),
         ..debian()
     }
@@ -169,4 +173,19 @@ fn bpftool_is_only_for_the_live_tests() {
     assert!(plan(&facts, Scope::Build).is_ok());
     let said = plan(&facts, Scope::Everything).unwrap_err().to_string();
     assert!(said.contains("bpftool is missing"), "{said}");
+}
+
+#[test]
+fn a_guest_needs_an_emulator_and_nothing_else_does() {
+    assert!(actions(&plan(&complete(), Scope::Guest).unwrap()).is_empty());
+    let bare = Facts { qemu: false, busybox: false, ..complete() };
+    assert!(actions(&plan(&bare, Scope::Everything).unwrap()).is_empty());
+    let guest = plan(&bare, Scope::Guest).unwrap();
+    assert_eq!(actions(&guest), ["qemu-system-x86 busybox-static"]);
+    // With a busybox that is linked with libraries, the other one is installed.
+    let linked = Facts { busybox: false, ..complete() };
+    assert_eq!(actions(&plan(&linked, Scope::Guest).unwrap()), ["busybox-static"]);
+    let elsewhere = Facts { debian: false, ..bare };
+    let said = plan(&elsewhere, Scope::Guest).unwrap_err().to_string();
+    assert!(said.contains("Debian: qemu-system-x86, busybox-static"), "{said}");
 }

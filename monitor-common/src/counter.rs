@@ -86,13 +86,15 @@ pub enum Miss {
     MappingUnreadable = 15,
     /// An `io_uring` open was submitted whose success nobody is told (`IOSQE_CQE_SKIP_SUCCESS`): its file is unknown.
     UntoldOpen = 16,
+    /// The root of a new session has more descriptors than are looked at: those beyond were not.
+    DescriptorsUnseen = 17,
     /// A record did not fit its scratch buffer and was sent without its bytes.
     RecordCut = 11,
 }
 
 impl Miss {
     /// Every miss, by number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::TagNotInherited,
         Self::TagNotSet,
         Self::LimitsFull,
@@ -110,6 +112,7 @@ impl Miss {
         Self::EnvironmentUnknown,
         Self::MappingUnreadable,
         Self::UntoldOpen,
+        Self::DescriptorsUnseen,
     ];
 
     /// The place in the counter array: after [`Counter::ALL`].
@@ -140,6 +143,7 @@ impl Miss {
             Self::EnvironmentUnknown => "environment_unknown",
             Self::MappingUnreadable => "mapping_unreadable",
             Self::UntoldOpen => "untold_open",
+            Self::DescriptorsUnseen => "descriptors_unseen",
         }
     }
 }

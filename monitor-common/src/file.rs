@@ -61,6 +61,8 @@ pub enum Origin {
     Layer = 12,
     /// It is about to get another name: as good as read and written, for under that one no rule may know it.
     Alias = 13,
+    /// It was open already when the session began, and its root got the descriptor.
+    Inherited = 14,
 }
 
 impl TryFrom<u32> for Origin {
@@ -82,6 +84,7 @@ impl TryFrom<u32> for Origin {
             11 => Ok(Self::Changed),
             12 => Ok(Self::Layer),
             13 => Ok(Self::Alias),
+            14 => Ok(Self::Inherited),
             other => Err(other),
         }
     }

@@ -23,7 +23,7 @@ pub struct Tag {
     /// The agents whose rules hold, outermost first, [`NO_AGENT`] after the last. Numbers are given
     /// by the daemon, from 1, and never used again while it runs.
     pub agents: [u32; LIMITS],
-    /// A sum of [`FRESH`] and [`DOOMED`].
+    /// A sum of [`FRESH`], [`DOOMED`] and [`BEGUN`].
     pub flags: u32,
     /// What its users and groups were when they were last looked at, as one number: where it is another now,
     /// others were taken on. 0 where nobody has looked yet.
@@ -39,6 +39,9 @@ pub const FRESH: u32 = 1;
 /// [`Tag::flags`]: born in namespaces that a rule forbids. The process ends at the exit of the call that made it,
 /// before its first instruction.
 pub const DOOMED: u32 = 2;
+
+/// [`Tag::flags`]: the root of a session has just begun, and what it was given has not been looked at.
+pub const BEGUN: u32 = 4;
 
 impl Tag {
     /// Whether this is a tag at all: a task of no session has zeros here.

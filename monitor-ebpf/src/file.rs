@@ -57,22 +57,34 @@ pub(crate) fn opened_unknown(tag: &Tag, origin: Origin, why: Miss) {
 /// Judges an open file; returns what is done.
 #[inline(never)]
 pub(crate) fn judge(tag: &Tag, origin: Origin, file: Address) -> u8 {
+    judge_here(tag, origin, file)
+}
+
+/// The same without a call: there can be eight, one within the other.
+#[inline(always)]
+pub(crate) fn judge_here(tag: &Tag, origin: Origin, file: Address) -> u8 {
     let Ok(plan) = classify::plan() else {
         miss::note(Miss::NoPlan);
         return Verdict::Allow as u8;
     };
     let plan = &plan;
-    verdict::with_scratch(
-        || verdict::unseen(plan, tag, Act::Read).max(verdict::unseen(plan, tag, Act::Write)),
-        |scratch| {
-            // SAFETY: a claimed slot.
-            unsafe {
-                (*scratch).mode = mode(file);
-                (*scratch).origin = origin as u32;
-            }
-            Open { plan, tag, file }.settle(scratch)
-        },
-    )
+    // Not `with_scratch`: what it is given to do would become a function of its own.
+    let scratch = match scratch::claim() {
+        Ok(scratch) => scratch,
+        Err(why) => {
+            miss::note(why);
+            let read = verdict::unseen(plan, tag, Act::Read);
+            return read.max(verdict::unseen(plan, tag, Act::Write));
+        }
+    };
+    // SAFETY: a claimed slot.
+    unsafe {
+        (*scratch).mode = mode(file);
+        (*scratch).origin = origin as u32;
+    }
+    let done = Open { plan, tag, file }.settle(scratch);
+    scratch::release(scratch);
+    done
 }
 
 /// What a file was opened for; for everything, where that is not known.
@@ -94,17 +106,22 @@ pub(crate) fn of(task: Address, descriptor: u32) -> Missed<Address> {
     if descriptor >= length {
         return Err(Miss::ObjectUnreadable);
     }
-    let slots: Address = field::read(table, &field::FDT_FD)?;
+    match slot(field::read(table, &field::FDT_FD)?, descriptor)? {
+        0 => Err(Miss::ObjectUnreadable),
+        file => Ok(file),
+    }
+}
+
+/// What is behind a descriptor of a table, 0 for nothing.
+#[inline(always)]
+pub(crate) fn slot(slots: Address, descriptor: u32) -> Missed<Address> {
     // SAFETY: the helper checks the address.
-    let file = unsafe {
+    unsafe {
         aya_ebpf::helpers::bpf_probe_read_kernel(
             (slots + u64::from(descriptor) * 8) as *const Address,
         )
-    };
-    match file {
-        Ok(file) if file != 0 => Ok(file),
-        _ => Err(Miss::ObjectUnreadable),
     }
+    .map_err(|_| Miss::ObjectUnreadable)
 }
 
 /// A file may be one that a rule names, under another name.
@@ -123,7 +140,8 @@ pub(crate) fn label_of(plan: &Plan, scratch: *mut Scratch, inode: Address) {
         return;
     }
     // SAFETY: a claimed slot.
-    let (bits, labelled) = unsafe { (&raw mut (*scratch).object.bits, &raw mut (*scratch).labelled) };
+    let (bits, labelled) =
+        unsafe { (&raw mut (*scratch).object.bits, &raw mut (*scratch).labelled) };
     classify::label(plan, bits, labelled, inode);
 }
 
@@ -140,6 +158,13 @@ pub(crate) fn by_label(scratch: *mut Scratch, rule: u32) -> u8 {
 const ROOT: u32 = PATH_BUFFER as u32 - 1;
 /// Where none does.
 pub(crate) const NO_PATH: u32 = PATH_BUFFER as u32;
+
+/// Whether the origin in a slot is this one. It may be any: the verifier would follow what comes after for each.
+#[inline(always)]
+pub(crate) fn is(scratch: *mut Scratch, origin: Origin) -> bool {
+    // SAFETY: a claimed slot.
+    unsafe { (&raw const (*scratch).origin).read_volatile() == origin as u32 }
+}
 
 /// The mode in a slot, as a number that may be any.
 #[inline(always)]
@@ -184,6 +209,10 @@ impl Open<'_> {
         let mode = mode_of(scratch);
         verdict::only_if(reads, mode & MODE_READ);
         verdict::only_if(writes, mode & MODE_WRITE);
+        if is(scratch, Origin::Inherited) {
+            verdict::without_only(self.plan, reads);
+            verdict::without_only(self.plan, writes);
+        }
         if mode & MODE_BACKING != 0 {
             // What it is called there is no name that a rule permits.
             // SAFETY: a claimed slot.
@@ -244,7 +273,9 @@ impl Open<'_> {
         } else {
             verdict::of(self.plan, holding, scratch, Exe::OfCurrent)
         };
-        if u64::from(decision.done) | self.plan.watches() == Verdict::Allow as u64 {
+        // What was brought along is nobody's act, unless it is forbidden.
+        let watches = if is(scratch, Origin::Inherited) { 0 } else { self.plan.watches() };
+        if u64::from(decision.done) | watches == Verdict::Allow as u64 {
             return Verdict::Allow as u8;
         }
         decision.by_label = by_label(scratch, decision.rule);

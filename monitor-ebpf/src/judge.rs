@@ -74,7 +74,8 @@ fn decide(
     Ok(match question.object {
         PATH => {
             let place = scratch::object(scratch);
-            let start = put(classify::buffer(place), (&raw const question.path).cast(), question.path_len)?;
+            let start =
+                put(classify::buffer(place), (&raw const question.path).cast(), question.path_len)?;
             // SAFETY: a claimed slot.
             unsafe { (*place).bits = Bits::default() };
             classify::path(plan, place, start, Space::Absolute);
@@ -87,7 +88,8 @@ fn decide(
         }
         HOST => {
             let place = scratch::object(scratch);
-            let start = put(classify::buffer(place), (&raw const question.path).cast(), question.path_len)?;
+            let start =
+                put(classify::buffer(place), (&raw const question.path).cast(), question.path_len)?;
             // SAFETY: a claimed slot.
             unsafe { (*place).bits = Bits::default() };
             let protocol = net::carrier(question.protocol);

@@ -3,7 +3,6 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    Global,
     helpers::{bpf_get_prandom_u32, bpf_loop},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
@@ -16,7 +15,7 @@ use monitor_common::{
     privilege::Privilege,
     process::{Exec, Exit, Fork, exec_flag},
     record::{ARGV_BYTES, Decision, Header, Kind, NO_RULE},
-    tag::{DOOMED, FRESH, Tag},
+    tag::{BEGUN, DOOMED, FRESH, Tag},
 };
 
 use crate::{
@@ -24,18 +23,13 @@ use crate::{
     emit::{self, Draft},
     environment,
     field::{self, Address},
-    file,
-    lists, maps,
+    file, lists, maps,
     miss::{self, Missed},
     path, privilege,
     scratch::{self, PATH_BUFFER, Scratch},
     scripts, task, traits,
     verdict::{self, Exe},
 };
-
-/// Not 0 where the hooks of [`crate::prevent`] are attached, and see what they refuse before it is done.
-#[unsafe(no_mangle)]
-pub(crate) static PREVENTS: Global<u32> = Global::new(0);
 
 /// The child gets the tag of its parent before it can run.
 ///
@@ -47,7 +41,7 @@ pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     let Some(tag) = task::tag(parent) else { return 0 };
     let mut tag = *tag;
     tag.flags &= !FRESH; // only the process that was tagged is about to become the agent
-    if PREVENTS.load() == 0 && privilege::are_apart(parent, child) {
+    if !prevents() && privilege::are_apart(parent, child) {
         privilege::look_at(child, &mut tag);
         if privilege::used(&tag, Privilege::Namespaces as u32) == Verdict::Kill as u8 {
             tag.flags |= DOOMED;
@@ -63,6 +57,12 @@ pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
         verdict::with_scratch(|| {}, |scratch| fork_record(scratch, &tag, child, pid));
     }
     0
+}
+
+/// Whether what is forbidden was refused before it was done.
+#[inline(always)]
+fn prevents() -> bool {
+    maps::RUNG.get(0).is_some_and(|[_, prevents]| *prevents != 0)
 }
 
 #[inline(always)]
@@ -161,6 +161,7 @@ impl New<'_> {
             return;
         }
         tag.session = new_session();
+        tag.flags |= BEGUN;
         privilege::look_at(self.task, tag);
         if !task::set_tag(self.task, tag) {
             miss::note(Miss::TagNotSet);
@@ -188,6 +189,9 @@ impl New<'_> {
         if self.recognise() != 0 && flags == 0 {
             flags = exec_flag::ROOT;
             tag.session = new_session();
+        }
+        if flags != 0 {
+            tag.flags |= BEGUN;
         }
         privilege::look_at(self.task, tag);
         if !task::set_tag(self.task, tag) {
@@ -273,7 +277,8 @@ impl New<'_> {
             }
         }
         if flags & header_flag::CGROUPS != 0 {
-            match cgroup(self.task as Address).and_then(|node| path::of_kernfs(classify::buffer(place), node))
+            match cgroup(self.task as Address)
+                .and_then(|node| path::of_kernfs(classify::buffer(place), node))
             {
                 Ok(start) => self.add_cgroup(start),
                 Err(why) => miss::note(why),

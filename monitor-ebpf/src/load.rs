@@ -13,8 +13,7 @@ use monitor_common::{counter::Miss, file::Origin, tag::Tag};
 use crate::{
     field::{self, Address},
     file::{self, UNKNOWN},
-    miss,
-    program,
+    miss, program,
     syscall::Call,
     task,
 };

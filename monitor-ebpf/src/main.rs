@@ -1,6 +1,6 @@
 //! Driftwatch's kernel half. Read it in this order:
 //!
-//! 1. the hooks: [`lifecycle`] (fork, exec, exit); on the prevent tier [`prevent`], or else [`syscall`], [`load`],
+//! 1. the hooks: [`lifecycle`] (fork, exec, exit) and [`inherited`]; on the prevent tier [`prevent`], or else [`syscall`], [`load`],
 //!    [`uring`]; behind them [`file`], [`name`], [`program`], [`privilege`], [`net`], which judge;
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
 //!    about this program, [`classify`] and [`host`] which lists is it in, [`lists`] and by its arguments, [`scripts`]
@@ -15,6 +15,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod inherited;
 mod lifecycle;
 
 mod prevent;

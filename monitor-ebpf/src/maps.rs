@@ -108,9 +108,11 @@ pub(crate) static QUESTION: Array<Question, 1> = Array::new();
 #[btf_map]
 pub(crate) static ANSWER: Array<Decision, 1> = Array::new();
 
-/// Row 0: how often [`crate::prevent::tried`] ran.
+/// What the daemon counts in when it tries which hooks there are; then, not 0 where those of [`crate::prevent`]
+/// are attached, and see what they refuse before it is done. One row, for only of such an array the kernel gives a
+/// program the address.
 #[btf_map]
-pub(crate) static TRIED: Array<u64, 1> = Array::new();
+pub(crate) static RUNG: Array<[u64; 2], 1> = Array::new();
 
 /// The `io_uring` open that a task submitted last and that has not completed, 0 for none.
 #[btf_map]

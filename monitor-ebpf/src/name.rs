@@ -17,8 +17,7 @@ use crate::{
     field::{self, Address},
     file::{self, NO_PATH},
     lifecycle::identity,
-    miss,
-    path,
+    miss, path,
     scratch::{self, Scratch},
     verdict::{self, Exe},
 };

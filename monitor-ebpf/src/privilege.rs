@@ -173,7 +173,8 @@ pub(crate) fn are_apart(parent: *const u8, child: *const u8) -> bool {
 #[inline(always)]
 pub(crate) fn born(tag: &Tag) {
     if tag.flags & DOOMED != 0 {
-        let _done = verdict::carry_out(&Decision { done: Verdict::Kill as u8, ..Decision::default() });
+        let _done =
+            verdict::carry_out(&Decision { done: Verdict::Kill as u8, ..Decision::default() });
     }
 }
 

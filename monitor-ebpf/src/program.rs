@@ -19,7 +19,7 @@ use crate::{
     classify::{self, Plan},
     emit::{self, Draft},
     field::{self, Address},
-    file::{self, NO_PATH, UNKNOWN},
+    file::{self, NO_PATH, UNKNOWN, is},
     lifecycle::identity,
     miss, path,
     scratch::{self, Scratch},
@@ -49,13 +49,6 @@ pub(crate) fn judge(tag: &Tag, file: Address, origin: Origin) -> u8 {
             Program { plan, tag: judged, file }.settle(scratch)
         },
     )
-}
-
-/// Whether the origin in a slot is this one. It may be any: the verifier would follow what comes after for each.
-#[inline(always)]
-fn is(scratch: *mut Scratch, origin: Origin) -> bool {
-    // SAFETY: a claimed slot.
-    unsafe { (&raw const (*scratch).origin).read_volatile() == origin as u32 }
 }
 
 /// One program.
@@ -122,10 +115,11 @@ impl Program<'_> {
         if self.file == UNKNOWN {
             return NO_PATH;
         }
-        path::of(classify::buffer(place), field::within(self.file, &field::FILE_PATH)).unwrap_or_else(|why| {
-            miss::note(why);
-            NO_PATH
-        })
+        path::of(classify::buffer(place), field::within(self.file, &field::FILE_PATH))
+            .unwrap_or_else(|why| {
+                miss::note(why);
+                NO_PATH
+            })
     }
 
     #[inline(never)]

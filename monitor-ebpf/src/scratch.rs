@@ -12,15 +12,7 @@ use monitor_common::{
     tag::Tag,
 };
 
-use crate::{
-    atomic,
-    classify::Place,
-    maps,
-    miss::Missed,
-    net::Peer,
-    path::Name,
-    scripts::Word,
-};
+use crate::{atomic, classify::Place, maps, miss::Missed, net::Peer, path::Name, scripts::Word};
 
 /// Slots of a CPU.
 pub(crate) const SLOTS: usize = 4;

@@ -73,8 +73,9 @@ fn find(plan: &Plan, scratch: *mut Scratch, bprm: *const u8) -> Missed<u32> {
     }
     let set = plan.header.interpreters;
     // SAFETY: a claimed slot.
-    let is_interpreter =
-        unsafe { (*scratch).object.bits.aux[(set / 64) as usize & (AUX_WORDS - 1)] >> (set % 64) & 1 };
+    let is_interpreter = unsafe {
+        (*scratch).object.bits.aux[(set / 64) as usize & (AUX_WORDS - 1)] >> (set % 64) & 1
+    };
     if is_interpreter == 0 { Ok(0) } else { first_word(scratch, room) }
 }
 

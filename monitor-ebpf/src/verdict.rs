@@ -263,7 +263,9 @@ fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
     let start = match exe {
         Exe::OfCurrent => field::read::<Address>(task::current() as Address, &field::TASK_MM)
             .and_then(|mm| field::read::<Address>(mm, &field::MM_EXE_FILE))
-            .and_then(|file| path::of(classify::buffer(place), field::within(file, &field::FILE_PATH))),
+            .and_then(|file| {
+                path::of(classify::buffer(place), field::within(file, &field::FILE_PATH))
+            }),
         Exe::At(start) => Ok(start),
         Exe::Unknown => return,
     };

@@ -31,7 +31,7 @@ use crate::{
         self, Problems,
         compile::{CompileError, Ground, compile},
         contained,
-            labels::search,
+        labels::search,
         model::{Moment, RuleSet, Sign},
         plan::KernelPlan,
         reach::{Lost, Shortfall, Within, within},

@@ -7,9 +7,7 @@
 //!
 //! Every one begins the same way: a task without a tag is let through, before anything is looked at.
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
-
-use crate::{atomic, maps, verdict};
+use crate::verdict;
 
 mod file;
 mod name;
@@ -21,19 +19,6 @@ mod program;
 const PASS: i32 = 0;
 /// `-EPERM`, include/uapi/asm-generic/errno-base.h: it fails.
 const REFUSE: i32 = -1;
-
-/// Counts its runs, for the daemon to see whether such programs run on this kernel at all. It is taken off again before
-/// any other is attached.
-///
-/// proto: `int file_open(struct file *file)`
-#[lsm(hook = "file_open")]
-pub(crate) fn tried(_ctx: LsmContext) -> i32 {
-    if let Some(runs) = maps::TRIED.get_ptr_mut(0) {
-        // SAFETY: a map value.
-        let _before = unsafe { atomic::fetch_add(runs, 1) };
-    }
-    PASS
-}
 
 /// What a hook returns of an act of which this is done.
 #[inline(always)]

@@ -162,6 +162,7 @@ impl File {
             Origin::Start => How::Start,
             Origin::Alias => How::Alias,
             Origin::Layer => How::Layer,
+            Origin::Inherited => How::Inherited,
             Origin::Renamed => How::Rename,
             Origin::Linked => How::Link,
             Origin::Unlinked => How::Unlink,

@@ -42,11 +42,13 @@ pub enum On {
     React,
 }
 
-/// One row: the program, which is named after its hook.
+/// One row: a program and its hook.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Name of the program in the kernel half.
+    /// Name of the program in the kernel half, mostly that of its hook.
     pub program: &'static str,
+    /// What the kernel calls the hook; of a cgroup it says so itself.
+    pub target: &'static str,
     /// What it is attached to.
     pub hook: Hook,
     /// On which rungs.
@@ -58,16 +60,19 @@ pub struct Row {
 }
 
 const fn always(program: &'static str) -> Row {
-    Row { program, hook: Hook::Tracepoint, on: On::Every, acts: &[], essential: true }
+    let hook = Hook::Tracepoint;
+    Row { program, target: program, hook, on: On::Every, acts: &[], essential: true }
 }
 
 const fn react(program: &'static str, hook: Hook, acts: &'static [Act]) -> Row {
-    Row { program, hook, on: On::React, acts, essential: matches!(hook, Hook::Tracepoint) }
+    let essential = matches!(hook, Hook::Tracepoint);
+    Row { program, target: program, hook, on: On::React, acts, essential }
 }
 
 /// A hook that closes a way around.
 const fn more(program: &'static str, acts: &'static [Act]) -> Row {
-    Row { program, hook: Hook::Security, on: On::Prevent, acts, essential: false }
+    let hook = Hook::Security;
+    Row { program, target: program, hook, on: On::Prevent, acts, essential: false }
 }
 
 /// A hook that the act stands and falls with.
@@ -129,12 +134,12 @@ pub const TABLE: &[Row] = &[
     react("bind4", Hook::Cgroup, OWN),
     react("bind6", Hook::Cgroup, OWN),
     always("sched_process_exec"),
+    Row { program: "inherited", acts: OPEN, ..always("sched_process_exec") },
     JUDGE,
 ];
 
 /// The one that is not attached.
-const JUDGE: Row =
-    Row { program: "judge", hook: Hook::Asked, on: On::Every, acts: &[], essential: true };
+const JUDGE: Row = Row { hook: Hook::Asked, ..always("judge") };
 
 impl Row {
     /// Whether it is attached on a rung.
@@ -210,15 +215,15 @@ impl Attachment {
         row: &'static Row,
         joined: Option<&Joined>,
     ) -> Result<(), KernelError> {
-        let name = row.program;
+        let (name, target) = (row.program, row.target);
         let loaded = match (row.hook, joined) {
-            (Hook::Tracepoint, _) => program::<BtfTracePoint>(ebpf, row)?.load(name, types),
+            (Hook::Tracepoint, _) => program::<BtfTracePoint>(ebpf, row)?.load(target, types),
             (Hook::Cgroup, _) => program::<CgroupSockAddr>(ebpf, row)?.load(),
             (Hook::Asked, _) => program::<RawTracePoint>(ebpf, row)?.load(),
-            (Hook::Security, None) => program::<Lsm>(ebpf, row)?.load(name, types),
+            (Hook::Security, None) => program::<Lsm>(ebpf, row)?.load(target, types),
             (Hook::Security, Some(joined)) => {
                 let program = joined
-                    .load(name, &function(name), types)
+                    .load(name, &function(target), types)
                     .map_err(|source| KernelError::ModifyReturn { program: name, source })?;
                 self.programs.push((name, program));
                 Ok(())

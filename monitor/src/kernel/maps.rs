@@ -54,13 +54,32 @@ pub(super) fn descriptors(ebpf: &Ebpf) -> Vec<(&str, RawFd)> {
     ebpf.maps().filter_map(descriptor).collect()
 }
 
-/// How often the program ran that tries a rung out.
+/// The map of trials and of the rung.
+const RUNG: &str = "RUNG";
+
+fn rung(ebpf: &Ebpf) -> Result<Array<&MapData, [u64; 2]>, KernelError> {
+    let map = ebpf.map(RUNG).ok_or(KernelError::Object(RUNG))?;
+    Array::try_from(map).map_err(|source| KernelError::Map { map: RUNG, source })
+}
+
+/// The array in whose first number a program counts that tries a rung out.
+pub(super) fn trials(ebpf: &Ebpf) -> Result<RawFd, KernelError> {
+    let found = descriptors(ebpf).into_iter().find(|(name, _)| *name == RUNG);
+    found.map(|(_, fd)| fd).ok_or(KernelError::Object(RUNG))
+}
+
+/// How often it ran.
 pub(super) fn tried(ebpf: &Ebpf) -> Result<u64, KernelError> {
-    const NAME: &str = "TRIED";
-    let map = ebpf.map(NAME).ok_or(KernelError::Object(NAME))?;
-    let failed = |source| KernelError::Map { map: NAME, source };
-    let runs: Array<_, u64> = Array::try_from(map).map_err(failed)?;
-    runs.get(&0, 0).map_err(failed)
+    let row = rung(ebpf)?.get(&0, 0);
+    row.map(|[runs, _]| runs).map_err(|source| KernelError::Map { map: RUNG, source })
+}
+
+/// Tells the kernel half whether it prevents.
+pub(super) fn set_prevents(ebpf: &mut Ebpf, prevents: bool) -> Result<(), KernelError> {
+    let map = ebpf.map_mut(RUNG).ok_or(KernelError::Object(RUNG))?;
+    let failed = |source| KernelError::Map { map: RUNG, source };
+    let mut rung: Array<_, [u64; 2]> = Array::try_from(map).map_err(failed)?;
+    rung.set(0, [0, u64::from(prevents)], 0).map_err(failed)
 }
 
 /// The ring of fork, exec and exit.

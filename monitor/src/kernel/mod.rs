@@ -17,15 +17,16 @@ pub mod storage;
 use std::{io, path::PathBuf};
 
 use aya::{
-    Btf, BtfError, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel, maps::MapError, programs::ProgramError,
+    Btf, BtfError, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel, maps::MapError,
+    programs::ProgramError,
 };
 
 use monitor_common::Act;
 
 use self::{attach::Attachment, maps::JudgeMaps, offsets::Offsets};
 pub use self::{
-    hook_log::HookLog,
     attach::Lost,
+    hook_log::HookLog,
     judge::Judge,
     maps::{Bank, Counters, PlanMaps, Tags},
     modify_return::ModifyReturnError,
@@ -166,37 +167,45 @@ impl Kernel {
         let offsets = offsets::find()?;
         let types = Btf::from_sys_fs()?;
         let mut broken = Vec::new();
-        let mut last = None;
-        for rung in Rung::ALL {
-            match Self::on(rung, secret, debug, &offsets, &types) {
-                Ok(kernel) => {
+        let mut rungs = Rung::ALL.into_iter();
+        loop {
+            let mut ebpf = Self::object(secret, debug, &offsets, &types)?;
+            let rung = rungs
+                .find(|rung| match rung::try_out(&ebpf, &types, *rung) {
+                    Ok(()) => true,
+                    Err(why) => {
+                        log::warn!("{} does not bear: {}", rung.name(), why.why);
+                        broken.push(why);
+                        false
+                    }
+                })
+                .expect("the last rung bears everywhere");
+            maps::set_prevents(&mut ebpf, rung.prevents())?;
+            match Attachment::load(&mut ebpf, &types, rung) {
+                Ok(attachment) => {
                     drop(types);
                     give_back_memory();
-                    return Ok(Self { broken, ..kernel });
+                    return Self::take(ebpf, attachment, broken);
                 }
-                Err(Fall::Broken(rung)) => broken.push(rung),
-                Err(Fall::Kernel(error)) => {
+                Err(error) if rung == Rung::Tracepoints => return Err(error),
+                Err(error) => {
                     let why = error.to_string();
-                    log::warn!("{}: {why}", rung.name());
+                    log::warn!("{} does not bear: {why}", rung.name());
                     let why = why.lines().next().unwrap_or_default().to_owned();
                     broken.push(Broken { rung, why });
-                    last = Some(error);
                 }
             }
         }
-        Err(last.expect("the last rung is never broken"))
     }
 
-    /// Loads everything for one rung.
-    fn on(
-        rung: Rung,
+    /// The object with its maps, and no program loaded.
+    fn object(
         secret: u64,
         debug: bool,
         offsets: &Offsets,
         types: &Btf,
-    ) -> Result<Self, Fall> {
+    ) -> Result<Ebpf, KernelError> {
         let level = if debug { aya_log::Level::Debug as u8 } else { 0 };
-        let prevents = u32::from(rung.prevents());
         let mut loader = EbpfLoader::new();
         loader.allow_unsupported_maps(); // task storage, which aya has no type for yet
         if !debug {
@@ -204,21 +213,25 @@ impl Kernel {
             loader.verifier_log_level(VerifierLogLevel::STATS);
         }
         loader.btf(Some(types)).override_global("HASH_SECRET", &secret, true);
-        loader.override_global("PREVENTS", &prevents, true);
         loader.override_global(aya_log::LEVEL, &level, false);
         for (global, offset) in offsets {
             loader.override_global(global, offset, false);
         }
-        let mut ebpf = loader.load(OBJECT).map_err(KernelError::Load)?;
-        rung::try_out(&mut ebpf, types, rung).map_err(Fall::Broken)?;
-        let attachment = Attachment::load(&mut ebpf, types, rung)?;
+        loader.load(OBJECT).map_err(KernelError::Load)
+    }
+
+    fn take(
+        mut ebpf: Ebpf,
+        attachment: Attachment,
+        broken: Vec<Broken>,
+    ) -> Result<Self, KernelError> {
         Ok(Self {
             plans: PlanMaps::take(&mut ebpf)?,
             tags: Tags::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
             judge: JudgeMaps::take(&mut ebpf)?,
             attachment,
-            broken: Vec::new(),
+            broken,
             ebpf,
         })
     }
@@ -276,7 +289,10 @@ impl Kernel {
     /// Where the kernel does not give them.
     pub fn counted(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
         let mut counted = self.counters.read()?;
-        counted.push(("hooks_skipped", skips::read(&self.ebpf, &self.attachment.programs).map_err(KernelError::Skips)?));
+        counted.push((
+            "hooks_skipped",
+            skips::read(&self.ebpf, &self.attachment.programs).map_err(KernelError::Skips)?,
+        ));
         Ok(counted)
     }
 
@@ -298,20 +314,6 @@ impl Kernel {
     /// Where they were not.
     pub fn hook_log(&mut self) -> Result<HookLog, KernelError> {
         HookLog::of(&mut self.ebpf)
-    }
-}
-
-/// Why a rung does not bear.
-enum Fall {
-    /// This kernel does not have it.
-    Broken(Broken),
-    /// It has, and something else fails.
-    Kernel(KernelError),
-}
-
-impl From<KernelError> for Fall {
-    fn from(error: KernelError) -> Self {
-        Self::Kernel(error)
     }
 }
 

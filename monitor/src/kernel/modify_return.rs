@@ -41,6 +41,50 @@ pub enum ModifyReturnError {
     },
 }
 
+/// What a program is to be that needs neither maps nor functions of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A program of a security hook.
+    Lsm,
+    /// One that goes before a function.
+    ModifyReturn,
+}
+
+/// Lets the verifier check bare instructions for a function.
+pub(super) fn load_plain(
+    instructions: &[u64],
+    function: &str,
+    way: Way,
+    types: &Btf,
+) -> Result<OwnedFd, ModifyReturnError> {
+    let target = types.id_by_type_name_kind(function, BtfKind::Func)?;
+    // SAFETY: a union of plain numbers, for which all zero is a value.
+    let mut attributes: bpf_attr = unsafe { std::mem::zeroed() };
+    // SAFETY: the part of the union that BPF_PROG_LOAD reads; what it points to outlives the call.
+    unsafe {
+        let load = &mut attributes.__bindgen_anon_3;
+        (load.prog_type, load.expected_attach_type) = match way {
+            Way::Lsm => {
+                (bpf_prog_type::BPF_PROG_TYPE_LSM as u32, bpf_attach_type::BPF_LSM_MAC as u32)
+            }
+            Way::ModifyReturn => (
+                bpf_prog_type::BPF_PROG_TYPE_TRACING as u32,
+                bpf_attach_type::BPF_MODIFY_RETURN as u32,
+            ),
+        };
+        load.attach_btf_id = target;
+        load.insns = instructions.as_ptr() as u64;
+        load.insn_cnt = length(instructions.len());
+        load.license = c"GPL".as_ptr() as u64;
+        bpf(bpf_cmd::BPF_PROG_LOAD, &mut attributes)
+    }
+    .map_err(|error| ModifyReturnError::Refused {
+        call: "BPF_PROG_LOAD",
+        error,
+        log: String::new(),
+    })
+}
+
 /// The object, joined to maps that are in the kernel.
 pub(super) struct Joined {
     object: Object,
@@ -159,7 +203,11 @@ fn load_types(bytes: &[u8]) -> Result<OwnedFd, ModifyReturnError> {
         attributes.__bindgen_anon_7.btf = bytes.as_ptr() as u64;
         bpf(bpf_cmd::BPF_BTF_LOAD, &mut attributes)
     }
-    .map_err(|error| ModifyReturnError::Refused { call: "BPF_BTF_LOAD", error, log: String::new() })
+    .map_err(|error| ModifyReturnError::Refused {
+        call: "BPF_BTF_LOAD",
+        error,
+        log: String::new(),
+    })
 }
 
 /// A call of `bpf` that returns a descriptor.

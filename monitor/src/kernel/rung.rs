@@ -2,14 +2,15 @@
 //! opens, a file is opened, and it counts whether the program ran: what a kernel says of itself is not asked, for there
 //! are kernels that take such programs and never run them.
 
-use std::fs::File;
+use std::{fs::File, os::fd::RawFd};
 
-use aya::{Btf, Ebpf, programs::Lsm};
+use aya::{Btf, Ebpf};
 
 use super::{
     KernelError,
-    attach::{function, join},
-    maps, modify_return,
+    attach::function,
+    maps,
+    modify_return::{self, Way},
 };
 
 /// The ways to see an act, best first.
@@ -53,52 +54,45 @@ pub struct Broken {
     pub why: String,
 }
 
-/// The program that counts its runs.
-const PROGRAM: &str = "tried";
-/// Its hook.
+/// The hook that is tried.
 const HOOK: &str = "file_open";
 
 /// Tries a rung. The error says what the kernel answered.
-pub(super) fn try_out(ebpf: &mut Ebpf, types: &Btf, rung: Rung) -> Result<(), Broken> {
-    let broken = |why: String| Broken { rung, why };
+pub(super) fn try_out(ebpf: &Ebpf, types: &Btf, rung: Rung) -> Result<(), Broken> {
     let ran = match rung {
         Rung::Tracepoints => return Ok(()),
-        Rung::Lsm => by_lsm(ebpf, types),
-        Rung::ModifyReturn => by_modify_return(ebpf, types),
+        Rung::Lsm => runs(ebpf, types, &format!("bpf_lsm_{HOOK}"), Way::Lsm),
+        Rung::ModifyReturn => runs(ebpf, types, &function(HOOK), Way::ModifyReturn),
     };
+    let broken = |why: &str| Err(Broken { rung, why: why.to_owned() });
     match ran {
         Ok(true) => Ok(()),
-        Ok(false) => Err(broken("the program was attached and never ran".to_owned())),
-        Err(error) => {
-            let text = error.to_string();
-            Err(broken(text.lines().next().unwrap_or_default().to_owned()))
-        }
+        Ok(false) => broken("the program was attached and never ran"),
+        Err(error) => broken(error.to_string().lines().next().unwrap_or_default()),
     }
 }
 
-fn by_lsm(ebpf: &mut Ebpf, types: &Btf) -> Result<bool, KernelError> {
-    let refused = |step| move |source| KernelError::Program { program: PROGRAM, step, source };
-    let program = ebpf.program_mut(PROGRAM).ok_or(KernelError::Object(PROGRAM))?;
-    let program: &mut Lsm = program.try_into().map_err(refused("load"))?;
-    program.load(HOOK, types).map_err(refused("load"))?;
-    program.attach().map_err(refused("attach"))?;
-    let ran = runs(ebpf);
-    let program = ebpf.program_mut(PROGRAM).ok_or(KernelError::Object(PROGRAM))?;
-    let program: &mut Lsm = program.try_into().map_err(refused("unload"))?;
-    program.unload().map_err(refused("unload"))?;
-    ran
-}
-
-fn by_modify_return(ebpf: &Ebpf, types: &Btf) -> Result<bool, KernelError> {
-    let failed = |source| KernelError::ModifyReturn { program: PROGRAM, source };
-    let program = join(ebpf)?.load(PROGRAM, &function(HOOK), types).map_err(failed)?;
+/// Attaches a program that counts its runs, and opens a file; whether it ran meanwhile, for this open or for anybody's.
+fn runs(ebpf: &Ebpf, types: &Btf, function: &str, way: Way) -> Result<bool, KernelError> {
+    let failed = |source| KernelError::ModifyReturn { program: "a trial", source };
+    let instructions = counting(maps::trials(ebpf)?);
+    let program = modify_return::load_plain(&instructions, function, way, types).map_err(failed)?;
     let _link = modify_return::attach(&program).map_err(failed)?;
-    runs(ebpf)
-}
-
-/// Opens a file; whether the program ran meanwhile, for this open or for anybody's.
-fn runs(ebpf: &Ebpf) -> Result<bool, KernelError> {
     let before = maps::tried(ebpf)?;
     let _opened = File::open("/proc/self/stat");
     Ok(maps::tried(ebpf)? != before)
+}
+
+/// A program that adds 1 to the first number of an array of one row and lets everything go on, as the kernel has instructions
+/// (include/uapi/linux/bpf.h, `struct bpf_insn`).
+fn counting(array: RawFd) -> [u64; 6] {
+    let array = u64::from(array.cast_unsigned()) << 32;
+    [
+        0x2118 | array, // r1 = the value, by BPF_PSEUDO_MAP_VALUE in two halves
+        0,
+        0x01_0000_02b7, // r2 = 1
+        0x21db,         // lock *r1 += r2
+        0xb7,           // r0 = 0
+        0x95,           // exit
+    ]
 }

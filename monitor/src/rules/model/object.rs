@@ -61,6 +61,8 @@ pub enum How {
     Alias,
     /// Of read and write: the file lies behind one that is opened, in a layer of an overlay.
     Layer,
+    /// Of read and write: it was open already when the session began.
+    Inherited,
     /// Of write: the name is given to another file, or taken away.
     Rename,
     /// Of write: the file gets another name.
@@ -78,7 +80,7 @@ impl How {
     /// under names that nobody sees.
     #[must_use]
     pub const fn leaves_out_only(self) -> bool {
-        matches!(self, Self::Load | Self::Alias | Self::Layer)
+        matches!(self, Self::Load | Self::Alias | Self::Layer | Self::Inherited)
     }
 }
 

@@ -1,0 +1,97 @@
+//! `evasion`: the judge. Lets every technique be tried twice, by an untagged twin and by an agent under
+//! rules that somebody would write, and says which were stopped, seen or missed.
+//!
+//! It believes canaries and the daemon's alerts alone, never what a technique says of itself. Needs the
+//! programs `driftwatch` and `evade`, root, and nothing else: no shell, no compiler.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
+
+mod attempt;
+mod ground;
+mod report;
+mod row;
+mod verdict;
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+
+use crate::{
+    attempt::{Attempt, Role},
+    ground::Ground,
+    report::Report,
+    row::{Later, Row},
+    verdict::Judge,
+};
+
+/// Tries every technique of evasion against the daemon on this kernel.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Also what changes something that the whole host has: for a guest, never for a host.
+    #[arg(long)]
+    guest: bool,
+    /// Print one JSON object a technique instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Write the table as Markdown into this directory, under the kernel's name.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// Only techniques whose id begins with one of these.
+    ids: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("evasion: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether no row was worse than stated.
+fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    ensure!(rustix::process::geteuid().is_root(), "this needs root: namespaces, and the daemon");
+    attempt::adopt_orphans()?;
+    let (rows, later) = row::all()?;
+    let rows: Vec<Row> = rows.into_iter().filter(|row| arguments.wants(&row.id)).collect();
+    let later: Vec<Later> = later.into_iter().filter(|row| arguments.wants(&row.id)).collect();
+    ensure!(!rows.is_empty(), "no technique's id begins with any of {:?}", arguments.ids);
+    let ground = Ground::plant(&rows)?;
+    let (runnable, elsewhere): (Vec<Row>, Vec<Row>) =
+        rows.into_iter().partition(|row| arguments.guest || !row.guest_only);
+    let waiting = runnable.iter().filter(|row| row.early);
+    let mut waiting = waiting
+        .map(|row| Ok((row.id.clone(), Attempt::begin(&ground, row, Role::Agent)?)))
+        .collect::<anyhow::Result<std::collections::BTreeMap<_, _>>>()?;
+    let mut judge = Judge::start(&ground)?;
+    let mut report = Report::new(judge.tier()?, later);
+    for row in elsewhere {
+        report.add(row.not_here("changes the whole host: tried in a guest alone"), arguments.json);
+    }
+    for row in runnable {
+        let early = waiting.remove(&row.id);
+        let others: Vec<u32> = waiting.values().map(Attempt::pid).collect();
+        let result = judge.judge(&ground, row, early, &others)?;
+        report.add(result, arguments.json);
+    }
+    if !arguments.json {
+        println!("{}", report.summary());
+    }
+    if let Some(directory) = &arguments.write {
+        fs::create_dir_all(directory)?;
+        let file = directory.join(report.file_name());
+        fs::write(&file, report.markdown()).with_context(|| format!("write {}", file.display()))?;
+        eprintln!("evasion: written: {}", file.display());
+    }
+    judge.check_health()?;
+    Ok(report.is_good())
+}
+
+impl Arguments {
+    fn wants(&self, id: &str) -> bool {
+        self.ids.is_empty() || self.ids.iter().any(|start| id.starts_with(start.as_str()))
+    }
+}

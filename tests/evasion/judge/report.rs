@@ -1,0 +1,169 @@
+//! The table: on a terminal as it grows, and as Markdown for the README.
+
+use serde_json::json;
+
+use crate::{
+    row::{Expect, Later},
+    verdict::{Class, Compared, Judged},
+};
+
+/// All rows so far.
+pub(crate) struct Report {
+    tier: String,
+    kernel: String,
+    judged: Vec<Judged>,
+    later: Vec<Later>,
+}
+
+impl Report {
+    /// An empty one, for the running kernel.
+    pub(crate) fn new(tier: String, later: Vec<Later>) -> Self {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let kernel = release.split('.').take(2).collect::<Vec<_>>().join(".");
+        Self { tier, kernel, judged: Vec::new(), later }
+    }
+
+    /// Adds a row and prints it.
+    pub(crate) fn add(&mut self, judged: Judged, as_json: bool) {
+        if as_json {
+            println!("{}", self.json(&judged));
+        } else {
+            if self.judged.is_empty() {
+                println!("kernel {}, tier {}\n", self.kernel, self.tier);
+            }
+            println!("{}", self.line(&judged));
+        }
+        self.judged.push(judged);
+    }
+
+    /// Whether no row was worse than stated.
+    pub(crate) fn is_good(&self) -> bool {
+        self.judged.iter().all(|judged| self.compared(judged) != Compared::Worse)
+    }
+
+    fn expect<'a>(&self, judged: &'a Judged) -> &'a Expect {
+        if self.tier == "prevent" { &judged.row.prevent } else { &judged.row.react }
+    }
+
+    fn compared(&self, judged: &Judged) -> Compared {
+        judged.compared(self.expect(judged))
+    }
+
+    /// One word for what came of it.
+    fn word(&self, judged: &Judged) -> &'static str {
+        match (&judged.class, self.expect(judged)) {
+            (Class::CannotRun(_), _) => "cannot run",
+            (Class::Stopped, _) => "stopped",
+            (Class::Seen | Class::Missed, Expect::Limit(_)) => "limit",
+            (Class::Seen, _) => "seen",
+            (Class::Missed, _) => "MISSED",
+        }
+    }
+
+    /// How it ended, who told of it, and why it is no better.
+    fn remark(&self, judged: &Judged) -> String {
+        let expect = self.expect(judged);
+        let mut parts = Vec::new();
+        match &judged.class {
+            Class::CannotRun(why) => parts.push(why.clone()),
+            _ => parts.push(judged.ended.clone()),
+        }
+        if !judged.alerts.is_empty() {
+            parts.push(judged.alerts.join(", "));
+        } else if judged.class == Class::Stopped {
+            parts.push("no alert".to_owned());
+        }
+        match (expect, &judged.class) {
+            (_, Class::CannotRun(_)) if !judged.row.needs.is_empty() => {
+                parts.push(format!("needs {}", judged.row.needs));
+            }
+            (Expect::Seen(why) | Expect::Limit(why), Class::Seen | Class::Missed) => {
+                parts.push(why.clone());
+            }
+            _ => {}
+        }
+        match self.compared(judged) {
+            Compared::Better => parts.push("BETTER than stated".to_owned()),
+            Compared::Worse => parts.push("WORSE than stated".to_owned()),
+            Compared::AsStated => {}
+        }
+        parts.join("; ")
+    }
+
+    fn line(&self, judged: &Judged) -> String {
+        let (row, word) = (&judged.row, self.word(judged));
+        format!("{:<5} {:<10} {:<58} {}", row.id, word, row.title, self.remark(judged))
+    }
+
+    fn json(&self, judged: &Judged) -> serde_json::Value {
+        json!({
+            "kernel": self.kernel, "tier": self.tier, "id": judged.row.id, "title": judged.row.title,
+            "outcome": self.word(judged), "ended": judged.ended, "alerts": judged.alerts,
+            "remark": self.remark(judged), "as_stated": self.compared(judged) != Compared::Worse,
+        })
+    }
+
+    fn count(&self, word: &str) -> usize {
+        self.judged.iter().filter(|judged| self.word(judged) == word).count()
+    }
+
+    /// One line that sums it up, and what is worse or better than stated.
+    pub(crate) fn summary(&self) -> String {
+        let mut text = format!("\n{}\n", self.counts());
+        for (compared, what) in
+            [(Compared::Worse, "worse than stated"), (Compared::Better, "better than stated")]
+        {
+            let rows = self.judged.iter().filter(|judged| self.compared(judged) == compared);
+            let ids: Vec<_> = rows.map(|judged| judged.row.id.as_str()).collect();
+            if !ids.is_empty() {
+                text.push_str(&format!("{what}: {}\n", ids.join(" ")));
+            }
+        }
+        text
+    }
+
+    fn counts(&self) -> String {
+        let run = self.judged.len() - self.count("cannot run");
+        let missed = match self.count("MISSED") {
+            0 => String::new(),
+            missed => format!(", {missed} MISSED"),
+        };
+        format!(
+            "{run} techniques: {} stopped, {} seen, {} limits{missed}; {} cannot run here, {} rows later",
+            self.count("stopped"),
+            self.count("seen"),
+            self.count("limit"),
+            self.count("cannot run"),
+            self.later.len()
+        )
+    }
+
+    /// Name of the file for this kernel and tier.
+    pub(crate) fn file_name(&self) -> String {
+        format!("{}-{}.md", self.kernel, self.tier)
+    }
+
+    /// The table as Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!(
+            "# Evasion on Linux {}, tier {}\n\nWritten by `cargo xtask evasion`. {}.\n\n\
+             | id | technique | outcome | how |\n|---|---|---|---|\n",
+            self.kernel,
+            self.tier,
+            self.counts()
+        );
+        for judged in &self.judged {
+            let cells =
+                [&judged.row.id, &judged.row.title, self.word(judged), &self.remark(judged)];
+            text.push_str(&format!(
+                "| {} |\n",
+                cells.map(|cell| cell.replace('|', "\\|")).join(" | ")
+            ));
+        }
+        text.push_str("\nNot tried:\n\n| id | technique | why |\n|---|---|---|\n");
+        for later in &self.later {
+            text.push_str(&format!("| {} | {} | {} |\n", later.id, later.title, later.why));
+        }
+        text
+    }
+}

@@ -83,13 +83,15 @@ rules:
   - id: credentials
     title: Agent read credentials
     agents: [{AGENT}]
-    read: {{ never: [\"{cases}/*/home/.aws/credentials\", \"/proc/*/environ\", \"/proc/*/mem\"] }}
+    read: {{ never: [\"{cases}/*/home/.aws/credentials\", \"/proc/*/environ\",
+                     \"/proc/*/task/*/environ\", \"/proc/*/mem\", \"/proc/*/task/*/mem\"] }}
     action: kill
 
   - id: shell-profile
     title: Agent changed what a person's shell does
     agents: [{AGENT}]
-    write: {{ never: [\"{cases}/*/home/.bashrc\", \"/proc/*/mem\"] }}
+    write: {{ never: [\"{cases}/*/home/.bashrc\", \"/proc/*/mem\",
+                      \"/proc/*/task/*/mem\"] }}
     action: kill
 
   - id: programs

@@ -58,6 +58,7 @@ fn obey(words: &[&str]) -> io::Result<()> {
         ["idle", ..] => loop {
             std::thread::sleep(std::time::Duration::from_secs(1));
         },
+        ["start", path] => exec::become_program(path),
         ["read", path] => Case::new("/", &[]).read_and_give(path),
         _ => Err(io::Error::other(USAGE)),
     }

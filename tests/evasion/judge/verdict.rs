@@ -139,9 +139,8 @@ impl Judge {
     /// The alerts of sessions that are new, as soon as there is one.
     fn alerts_now(&mut self) -> anyhow::Result<Vec<String>> {
         wait_until(PATIENCE * slowness(), || Ok((!self.new()?.is_empty()).then_some(())))?;
-        let mut alerts: Vec<String> = self.new()?.iter().map(told).collect();
-        alerts.dedup();
-        Ok(alerts)
+        let alerts: BTreeSet<String> = self.new()?.iter().map(told).collect();
+        Ok(alerts.into_iter().collect())
     }
 
     fn new(&self) -> anyhow::Result<Vec<Alert>> {

@@ -33,7 +33,8 @@ pub(crate) const TRICKS: &[Trick] = &[
         .before(leave_open)
         .react(Expect::Limit(FROM_BEFORE)),
     read("F19c", "an O_PATH descriptor from before, opened again", |case| {
-        case.read_and_give(format!("/proc/self/fd/{}", fd(&case.gift(0))))
+        let gift = case.gift(0);
+        case.read_and_give(format!("/proc/self/fd/{}", fd(&gift)))
     })
     .before(|case, gift| {
         gift.leave(sys::open(case.secret(), libc::O_PATH)?);
@@ -48,7 +49,8 @@ pub(crate) const TRICKS: &[Trick] = &[
         Ok(())
     }),
     read("F19e", "a descriptor from before, opened again by /proc", |case| {
-        case.read_and_give(format!("/proc/self/fd/{}", fd(&case.gift(0))))
+        let gift = case.gift(0);
+        case.read_and_give(format!("/proc/self/fd/{}", fd(&gift)))
     })
     .before(leave_open),
     read("F20", "a mapping from before", map_early)

@@ -14,8 +14,13 @@ use crate::{
     case::Case,
     gift::Gift,
     sys::{self, HERE, at, call, fd, mount, of, text},
-    trick::{Trick, read},
+    trick::{Expect, Trick, read},
 };
+
+const BENEATH: Expect = Expect::Limit(
+    "on this tier a file of an overlay is known by its name there; the file beneath is opened by the \
+     kernel, which nothing shows",
+);
 
 const CLONE: usize = 1; // OPEN_TREE_CLONE
 
@@ -61,15 +66,21 @@ pub(crate) const TRICKS: &[Trick] = &[
         gift.user = Some(65_534);
         Ok(())
     }),
-    read("F16a", "an overlay over the directory", overlay).needs("overlay"),
-    read("F16b", "an overlay that copies up on write", overlay_copies_up).needs("overlay"),
+    read("F16a", "an overlay over the directory", overlay).needs("overlay").react(BENEATH),
+    read("F16b", "an overlay that copies up on write", overlay_copies_up)
+        .needs("overlay")
+        .react(BENEATH),
     read("F16c", "an overlay in a user namespace", |case| {
-        sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS)?;
+        sys::own_users()?;
+        sys::unshare(libc::CLONE_NEWNS)?;
         overlay(case)
     })
-    .needs("overlay"),
-    read("F16d", "an overlay over an overlay", overlay_twice).needs("overlay"),
-    read("F16e", "an overlay over a hard link's directory", overlay_of_link).needs("overlay"),
+    .needs("overlay")
+    .react(BENEATH),
+    read("F16d", "an overlay over an overlay", overlay_twice).needs("overlay").react(BENEATH),
+    read("F16e", "an overlay over a hard link's directory", overlay_of_link)
+        .needs("overlay")
+        .react(BENEATH),
 ];
 
 /// A file handle as the kernel writes it.

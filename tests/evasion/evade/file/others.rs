@@ -16,7 +16,6 @@ use std::{
 
 use crate::{
     case::Case,
-    elf,
     file::names::secret_text,
     gift::Gift,
     sys::{self, HERE, at, call, fd, of, text},
@@ -198,7 +197,7 @@ fn about_to_dump(case: &Case, gift: &mut Gift) -> io::Result<()> {
 
 fn by_core(case: &Case) -> io::Result<()> {
     const GLANCES: u32 = 200;
-    sys::kill(i32::try_from(case.number(0)?).map_err(io::Error::other)?, libc::SIGSEGV)?;
+    sys::kill(i32::try_from(case.number(0)?).map_err(io::Error::other)?, libc::SIGQUIT)?;
     for _ in 0..GLANCES {
         thread::sleep(Duration::from_millis(10));
         for entry in fs::read_dir(case.path("desk"))? {
@@ -215,10 +214,7 @@ fn by_core(case: &Case) -> io::Result<()> {
     Err(io::ErrorKind::TimedOut.into())
 }
 
-const USER_KEYRING: usize = -4_i32 as usize;
-
 fn keep_key(case: &Case, gift: &mut Gift) -> io::Result<()> {
-    // In a user namespace of its own there is a keyring of its own: nothing stays on the host's.
     let secret = fs::read(case.secret())?;
     let session = text("driftwatch-evasion");
     call(libc::SYS_keyctl, [1, at(&session)])?; // a session keyring of one's own, inherited
@@ -232,7 +228,6 @@ fn keep_key(case: &Case, gift: &mut Gift) -> io::Result<()> {
 
 fn by_key(case: &Case) -> io::Result<()> {
     const READ: usize = 11;
-    debug_assert_ne!(USER_KEYRING, 0, "named for the reader: the key lies on the session's");
     let mut bytes = [0_u8; 256];
     let length = call(libc::SYS_keyctl, [READ, case.number(0)?, sys::into(&mut bytes), 256])?;
     case.give(&bytes[..length.min(256)])
@@ -307,9 +302,4 @@ fn by_fanotify(case: &Case) -> io::Result<()> {
     let mut event = [0_u32; 6]; // length; version and lengths; mask; descriptor; process
     call(libc::SYS_read, [fd(&group), sys::into(&mut event), 24])?;
     case.give_all(File::from(sys::owned(Ok(event[4] as usize))?))
-}
-
-/// Code of the agent's in a process that is none: see `exec/inject.rs`.
-pub(crate) fn code_that_leaks(case: &Case) -> Vec<u8> {
-    elf::leaking(&case.secret())
 }

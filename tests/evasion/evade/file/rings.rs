@@ -14,7 +14,7 @@ use crate::{
     case::{COLLECTOR, Case},
     gift::Gift,
     ring::{self, Who},
-    sys::{self, at, call, fd, into, of, text},
+    sys::{self, call, fd, into, of, text},
     trick::{Expect, Trick, read},
 };
 

@@ -24,6 +24,8 @@ pub(crate) const FAR6: Ipv6Addr = Ipv6Addr::new(0xfd66, 0, 0, 0, 0, 0, 0, 1);
 pub(crate) const PORT: u16 = 2466;
 /// The port of 127.0.0.1 that the agent was approved for.
 pub(crate) const APPROVED: u16 = 2467;
+/// Another one, where somebody passes on what comes.
+pub(crate) const PASSED_ON: u16 = 2471;
 /// A group that the far end has joined.
 pub(crate) const GROUP: Ipv4Addr = Ipv4Addr::new(239, 66, 0, 1);
 

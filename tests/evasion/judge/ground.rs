@@ -103,7 +103,7 @@ rules:
   - id: egress
     title: Agent connected where it may not
     agents: [{AGENT}]
-    connect: {{ only: [\"127.0.0.1:2467\"] }}
+    connect: {{ only: [\"127.0.0.1:2467\", \"127.0.0.1:2471\"] }}
     action: kill
 
   - id: doors

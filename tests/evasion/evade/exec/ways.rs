@@ -21,10 +21,15 @@ use crate::{
 const AN_OPEN: &str =
     "the interpreter opens the script and starts nothing; a rule on `read` stops it";
 
+const A_SCRIPT: Expect = Expect::Limit(
+    "on this tier the interpreter is what was started: a script's own name is no program's",
+);
+
 pub(crate) const TRICKS: &[Trick] = &[
     start("X09a", "a script that may not be started", |case| {
         become_program(case.path("evil/script"))
     })
+    .react(A_SCRIPT)
     .needs("/bin/sh"),
     start("X09b", "a script whose interpreter may not be started", |case| {
         let line = format!("#!{}\n", case.evil().display());
@@ -35,6 +40,7 @@ pub(crate) const TRICKS: &[Trick] = &[
         let file = sys::open(case.path("evil/script"), libc::O_RDONLY)?;
         become_program(format!("/proc/self/fd/{}", sys::fd(&file)))
     })
+    .react(A_SCRIPT)
     .needs("/bin/sh"),
     start("X10", "an interpreter that is told the script", |case| {
         Err(Command::new("/bin/sh").arg(case.path("evil/script")).exec())

@@ -8,6 +8,10 @@ mod names;
 mod others;
 mod rings;
 
+pub(crate) use descriptors::{
+    receive as receive_descriptor, send as send_descriptor, take as take_descriptor,
+};
+
 use crate::trick::Trick;
 
 /// All of them.

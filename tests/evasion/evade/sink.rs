@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    case::COLLECTOR,
+    case::{COLLECTOR, PAYLOAD},
     sys::{self, call, fd, of},
 };
 
@@ -142,10 +142,10 @@ fn serve(
             }
         }
         for socket in datagrams.iter().filter(|socket| news(*socket)) {
-            receive(socket, "datagram", b"")?;
+            receive(socket)?;
         }
         if news(raw) {
-            receive(raw, "packet", crate::case::PAYLOAD)?;
+            echoed(raw)?;
         }
         if news(approved)
             && let Ok((friend, _)) = approved.accept()
@@ -167,13 +167,23 @@ fn told(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// Passes on a datagram that has these bytes in it.
-fn receive(socket: &UdpSocket, what: &str, wanted: &[u8]) -> io::Result<()> {
+/// Passes on a datagram.
+fn receive(socket: &UdpSocket) -> io::Result<()> {
     let mut bytes = [0; 2048];
     let length = socket.recv(&mut bytes)?;
-    let bytes = &bytes[..length];
-    let found = wanted.is_empty() || bytes.windows(wanted.len()).any(|window| window == wanted);
-    if found { tell(what, bytes) } else { Ok(()) }
+    tell("datagram", &bytes[..length])
+}
+
+/// Passes on a request for an echo that has the agent's bytes. An error that tells of a datagram nobody
+/// wanted has them as well, and is none.
+fn echoed(raw: &UdpSocket) -> io::Result<()> {
+    const HEAD: usize = 20;
+    const REQUEST: u8 = 8;
+    let mut bytes = [0; 2048];
+    let length = raw.recv(&mut bytes)?;
+    let bytes = bytes.get(HEAD..length).unwrap_or_default();
+    let found = bytes.windows(PAYLOAD.len()).any(|window| window == PAYLOAD);
+    if found && bytes.first() == Some(&REQUEST) { tell("packet", bytes) } else { Ok(()) }
 }
 
 fn tell(what: &str, bytes: &[u8]) -> io::Result<()> {

@@ -139,6 +139,16 @@ pub(crate) fn fork(work: impl FnOnce() -> io::Result<()>) -> io::Result<i32> {
     }
 }
 
+/// The same, but it outlives its parent.
+pub(crate) fn fork_freely(work: impl FnOnce() -> io::Result<()>) -> io::Result<i32> {
+    // SAFETY: this program has one thread wherever it forks, so the child may do anything.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => process::exit(told(work())),
+        child => Ok(child),
+    }
+}
+
 /// The exit code for an outcome, which is said on standard error where it is bad.
 pub(crate) fn told(done: io::Result<()>) -> i32 {
     match done {

@@ -102,7 +102,8 @@ pub(crate) const TRICKS: &[Trick] = &[
     reach("N26c", "splice into a connected socket from before", |case| {
         let (reader, writer) = sys::pipe()?;
         call(libc::SYS_write, [fd(&writer), of(PAYLOAD), PAYLOAD.len()])?;
-        let arguments = [fd(&reader), 0, fd(&case.gift(0)), 0, PAYLOAD.len(), 0];
+        let socket = case.gift(0);
+        let arguments = [fd(&reader), 0, fd(&socket), 0, PAYLOAD.len(), 0];
         call(libc::SYS_splice, arguments).map(drop)
     })
     .before(leave_stream)

@@ -49,7 +49,12 @@ pub(crate) const TRICKS: &[Trick] = &[
         bind(&socket, &v4(Ipv4Addr::LOCALHOST, 2468))?;
         send_to(&socket, 0, &v4(FAR, PORT))
     }),
-    reach("N05d", "UDP to a group", |_| send_to(&udp()?, 0, &v4(GROUP, PORT))),
+    reach("N05d", "UDP to a group", |_| {
+        let socket = udp()?;
+        let by = i32::from_ne_bytes(Ipv4Addr::LOCALHOST.octets());
+        option(&socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, by)?;
+        send_to(&socket, 0, &v4(GROUP, PORT))
+    }),
     reach("N05e", "UDP-Lite", |_| {
         let socket = socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE)?;
         send_to(&socket, 0, &v4(FAR, PORT))

@@ -31,15 +31,15 @@ pub(crate) const GROUP: Ipv4Addr = Ipv4Addr::new(239, 66, 0, 1);
 
 /// Wakes loopback up, gives it its addresses, and lets it take what only a test sends.
 pub(crate) fn set_up() -> io::Result<()> {
+    const UP: i16 = 0x41; // IFF_UP and IFF_RUNNING
     let socket = UdpSocket::bind("0.0.0.0:0");
     let socket = match socket {
         Ok(socket) => socket,
         Err(error) => return Err(io::Error::other(format!("no socket: {error}"))),
     };
-    let up = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
     // SAFETY: all zeroes is a valid ifreq.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
-    request.ifr_ifru.ifru_flags = up;
+    request.ifr_ifru.ifru_flags = UP;
     ioctl(&socket, libc::SIOCSIFFLAGS, &named(request, "lo"))?;
     for (alias, address) in [
         ("lo:1", FAR),

@@ -138,12 +138,12 @@ impl Judge {
 
     /// The alerts of sessions that are new, as soon as there is one.
     fn alerts_now(&mut self) -> anyhow::Result<Vec<String>> {
-        wait_until(PATIENCE * slowness(), || Ok((!self.new()?.is_empty()).then_some(())))?;
-        let alerts: BTreeSet<String> = self.new()?.iter().map(told).collect();
+        wait_until(PATIENCE * slowness(), || Ok((!self.fresh()?.is_empty()).then_some(())))?;
+        let alerts: BTreeSet<String> = self.fresh()?.iter().map(told).collect();
         Ok(alerts.into_iter().collect())
     }
 
-    fn new(&self) -> anyhow::Result<Vec<Alert>> {
+    fn fresh(&self) -> anyhow::Result<Vec<Alert>> {
         let alerts = self.all()?.into_iter().skip(self.read);
         let ours = |alert: &Alert| {
             alert.agent() == AGENT && !self.sessions.contains(alert.text("/session"))

@@ -10,7 +10,6 @@ use std::{
 
 use super::names::{BENEATH, ONE_NAME, become_program};
 use crate::{
-    case::Case,
     elf,
     sys::{self, call, text},
     trick::{Expect, Trick, start},

@@ -124,6 +124,7 @@ fn by_helper(case: &Case) -> io::Result<()> {
 fn by_clone(case: &Case, flags: i32) -> io::Result<()> {
     let path = text(case.evil());
     let (arguments, variables) = ([at(&path), 0], [0_usize]);
+    const CLONE: usize = 56;
     // The child shares this stack: no function may return in it.
     let answer: usize;
     // SAFETY: the child makes two system calls and ends; the parent waits until then.
@@ -133,7 +134,7 @@ fn by_clone(case: &Case, flags: i32) -> io::Result<()> {
             "mov rdi, r12", "mov rsi, r13", "mov rdx, r14", "mov eax, 59", "syscall",
             "mov edi, 1", "mov eax, 60", "syscall",
             "2:",
-            inlateout("rax") libc::SYS_clone as usize => answer,
+            inlateout("rax") CLONE => answer,
             in("rdi") (flags | libc::SIGCHLD) as usize, in("rsi") 0_usize, in("rdx") 0_usize,
             in("r10") 0_usize, in("r8") 0_usize,
             in("r12") at(&path), in("r13") of(&arguments), in("r14") of(&variables),

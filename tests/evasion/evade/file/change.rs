@@ -132,6 +132,6 @@ fn exchange(case: &Case) -> io::Result<()> {
 }
 
 fn leave_open(case: &Case, gift: &mut Gift) -> io::Result<()> {
-    gift.leave(fs::OpenOptions::new().write(true).append(true).open(case.shut())?);
+    gift.leave(fs::OpenOptions::new().append(true).open(case.shut())?);
     Ok(())
 }

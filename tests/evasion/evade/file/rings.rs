@@ -166,8 +166,8 @@ fn submit_raw(ring: &OwnedFd, parameters: &[usize; 30], lent: usize) -> io::Resu
     };
     let head = shared(4096, 0)? as *mut u8;
     let requests = shared(ENTRIES * 64, REQUESTS)? as *mut u8;
-    // SAFETY: addresses in the memory of whoever carries it out; nothing here looks at them.
-    let path = unsafe { std::mem::transmute::<usize, *const libc::c_char>(lent) };
+    // Addresses in the memory of whoever carries it out; nothing here looks at them.
+    let path = lent as *const libc::c_char;
     let here = types::Fd(libc::AT_FDCWD);
     let slot = types::DestinationSlot::try_from_slot_target(0)
         .map_err(|slot| io::Error::other(format!("no slot {slot}")))?;

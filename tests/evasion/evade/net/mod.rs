@@ -26,7 +26,7 @@ pub(crate) const TRICKS: &[&[Trick]] =
 pub(crate) fn v4(address: Ipv4Addr, port: u16) -> libc::sockaddr_in {
     // SAFETY: all zeroes is a valid address of no family.
     let mut raw: libc::sockaddr_in = unsafe { mem::zeroed() };
-    raw.sin_family = libc::AF_INET as libc::sa_family_t;
+    raw.sin_family = family(libc::AF_INET);
     raw.sin_port = port.to_be();
     raw.sin_addr.s_addr = u32::from(address).to_be();
     raw
@@ -36,10 +36,15 @@ pub(crate) fn v4(address: Ipv4Addr, port: u16) -> libc::sockaddr_in {
 pub(crate) fn v6(address: Ipv6Addr, port: u16) -> libc::sockaddr_in6 {
     // SAFETY: all zeroes is a valid address of no family.
     let mut raw: libc::sockaddr_in6 = unsafe { mem::zeroed() };
-    raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+    raw.sin6_family = family(libc::AF_INET6);
     raw.sin6_port = port.to_be();
     raw.sin6_addr.s6_addr = address.octets();
     raw
+}
+
+/// A family as addresses have it.
+fn family(number: i32) -> libc::sa_family_t {
+    libc::sa_family_t::try_from(number).expect("families are small numbers")
 }
 
 /// `socket` by number.

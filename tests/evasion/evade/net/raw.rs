@@ -8,7 +8,7 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
 };
 
-use super::{bind, connect, option, send, send_bytes, send_to, socket, v4, v6};
+use super::{bind, connect, family, option, send, send_bytes, send_to, socket, v4, v6};
 use crate::{
     case::{Case, PAYLOAD},
     sink::{FAR, FAR6, PORT},
@@ -163,7 +163,7 @@ fn frame() -> Vec<u8> {
 fn loopback() -> libc::sockaddr_ll {
     // SAFETY: all zeroes is a valid address of no family.
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as libc::sa_family_t;
+    address.sll_family = family(libc::AF_PACKET);
     address.sll_protocol = 0x0800_u16.to_be();
     address.sll_ifindex = 1;
     address.sll_halen = 6;
@@ -242,7 +242,7 @@ fn listen_sctp(ready: &mut File) -> io::Result<()> {
 fn vsock() -> libc::sockaddr_vm {
     // SAFETY: all zeroes is a valid address of no family.
     let mut address: libc::sockaddr_vm = unsafe { mem::zeroed() };
-    address.svm_family = libc::AF_VSOCK as libc::sa_family_t;
+    address.svm_family = family(libc::AF_VSOCK);
     address.svm_port = u32::from(PORT);
     address.svm_cid = 1; // this host
     address

@@ -47,7 +47,7 @@ pub(crate) const TRICKS: &[Trick] = &[
     }),
     read("S02", "a child born in another cgroup (CLONE_INTO_CGROUP)", |case| {
         let cgroup = File::open(case.word(0)?)?;
-        let mut arguments = Arguments::new(libc::CLONE_INTO_CGROUP as u64);
+        let mut arguments = Arguments::new(CLONE_INTO_CGROUP);
         arguments.cgroup = u64::try_from(fd(&cgroup)).map_err(io::Error::other)?;
         by_clone3(case, &arguments)
     })
@@ -104,6 +104,7 @@ pub(crate) const TRICKS: &[Trick] = &[
 ];
 
 const CLONE_NEWTIME: i32 = 0x80;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 fn other_cgroup(_: &Case, gift: &mut Gift) -> io::Result<()> {
     let cgroup = ScratchCgroup::new().map_err(io::Error::other)?;

@@ -10,17 +10,18 @@ use anyhow::{Result, ensure};
 use crate::build;
 use crate::checkout::Checkout;
 use crate::setup::{self, Scope, Toolchain};
-use crate::{command, progress, test, tidy};
+use crate::{command, evasion, progress, test, tidy};
 
 /// Runs every part and says at the end which of them failed.
 pub(crate) fn run(checkout: &Checkout, no_live: bool) -> Result<ExitCode> {
     let scope = if no_live { Scope::Build } else { Scope::Everything };
     let toolchain = setup::ensure(checkout, scope)?;
     // The format is the first thing that `test` checks.
-    let parts: [(&str, &dyn Fn() -> Result<()>); 5] = [
+    let parts: [(&str, &dyn Fn() -> Result<()>); 6] = [
         ("clippy", &|| clippy(build::cargo(checkout, toolchain))),
         ("clippy of the eBPF half", &|| clippy_of_ebpf(checkout, toolchain)),
         ("test", &|| passed(test::run(checkout, no_live, &[])?)),
+        ("evasion", &|| if no_live { Ok(()) } else { passed(evasion::run(checkout, false, &[])?) }),
         ("tidy", &|| passed(tidy::run(checkout)?)),
         ("deny", &|| deny(checkout)),
     ];

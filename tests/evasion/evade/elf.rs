@@ -164,3 +164,40 @@ fn long(bytes: &mut Vec<u8>, values: &[usize]) {
 fn put_at(image: &mut [u8], place: usize, bytes: &[u8]) {
     image[place..place + bytes.len()].copy_from_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, os::fd::AsRawFd, os::unix::process::CommandExt, process::Command};
+
+    use super::*;
+    use crate::{case::COLLECTOR, sys};
+
+    /// What a program gives to the collector.
+    fn given(program: &Path) -> Vec<u8> {
+        let (reader, writer) = sys::pipe().unwrap();
+        let number = writer.as_raw_fd() as usize;
+        let mut command = Command::new(program);
+        // SAFETY: between fork and exec it makes one system call.
+        unsafe {
+            command.pre_exec(move || {
+                sys::call(libc::SYS_dup2, [number, COLLECTOR as usize]).map(drop)
+            });
+        }
+        assert!(command.status().unwrap().success(), "{}", program.display());
+        drop(writer);
+        let mut bytes = Vec::new();
+        fs::File::from(reader).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn programs_leave_their_mark() {
+        let directory = tempfile::tempdir().unwrap();
+        plant(directory.path()).unwrap();
+        let named = directory.path().join("named");
+        put(&named, &program(Some(&directory.path().join("tool")))).unwrap();
+        for name in ["tool", "library.so", "script", "named"] {
+            assert_eq!(given(&directory.path().join(name)), MARK, "{name}");
+        }
+    }
+}

@@ -185,3 +185,29 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Trick> {
         .copied()
         .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_id_is_there_once_and_has_a_title() {
+        let ids: Vec<&str> = all().map(|trick| trick.id).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+        let titles: BTreeSet<&str> = all().map(|trick| trick.title).collect();
+        assert!(!titles.contains(""));
+        assert!(ids.len() >= 200, "{}", ids.len());
+    }
+
+    #[test]
+    fn whatever_is_not_stopped_says_why() {
+        for trick in all() {
+            for expect in [trick.prevent, trick.react] {
+                let (Expect::Seen(why) | Expect::Limit(why)) = expect else { continue };
+                assert!(why.len() > 20, "{}: {why}", trick.id);
+            }
+        }
+    }
+}

@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long)]
     json: bool,
     /// Write the table as Markdown into this directory, under the kernel's name.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ids")]
     write: Option<PathBuf>,
     /// Only techniques whose id begins with one of these.
     ids: Vec<String>,

@@ -167,3 +167,75 @@ impl Report {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Row;
+
+    fn judged(id: &str, class: Class, react: Expect) -> Judged {
+        let row = Row {
+            id: id.to_owned(),
+            title: "a | b".to_owned(),
+            canary: "secret".to_owned(),
+            needs: "a ring".to_owned(),
+            prevent: Expect::Stopped,
+            react,
+            early: false,
+            guest_only: false,
+        };
+        let alerts = match class {
+            Class::Seen => vec!["kill read by credentials".to_owned()],
+            _ => Vec::new(),
+        };
+        Judged { row, class, ended: "done".to_owned(), alerts }
+    }
+
+    fn report(tier: &str) -> Report {
+        let limit = Expect::Limit("too late".to_owned());
+        let mut report = Report::new(tier.to_owned(), Vec::new());
+        report.kernel = "6.18".to_owned();
+        report.judged = vec![
+            judged("F01", Class::Stopped, Expect::Stopped),
+            judged("F02", Class::Missed, limit.clone()),
+            judged("F03", Class::Seen, Expect::Seen("in between".to_owned())),
+            judged("F04", Class::CannotRun("no such call".to_owned()), Expect::Stopped),
+            judged("F05", Class::Stopped, limit),
+        ];
+        report
+    }
+
+    #[test]
+    fn a_row_counts_as_what_was_stated_for_the_tier() {
+        let react = report("react");
+        assert!(react.is_good());
+        assert_eq!(
+            react.summary(),
+            "\n4 techniques: 2 stopped, 1 seen, 1 limits; 1 cannot run here, 0 rows later\n\
+             better than stated: F05\n"
+        );
+        let prevent = report("prevent");
+        assert!(!prevent.is_good());
+        assert_eq!(
+            prevent.summary(),
+            "\n4 techniques: 2 stopped, 1 seen, 0 limits, 1 MISSED; 1 cannot run here, 0 rows later\n\
+             worse than stated: F02 F03\n"
+        );
+    }
+
+    #[test]
+    fn the_table_says_how_and_why() {
+        let text = report("react").markdown();
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| F")).collect();
+        assert_eq!(
+            rows,
+            [
+                "| F01 | a \\| b | stopped | done; no alert |",
+                "| F02 | a \\| b | limit | done; too late |",
+                "| F03 | a \\| b | seen | done; kill read by credentials; in between |",
+                "| F04 | a \\| b | cannot run | no such call; needs a ring |",
+                "| F05 | a \\| b | stopped | done; no alert; BETTER than stated |",
+            ]
+        );
+    }
+}

@@ -169,3 +169,39 @@ impl Judge {
 fn told(alert: &Alert) -> String {
     format!("{} {} by {}", alert.done(), alert.act(), alert.rule())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(class: Class) -> Judged {
+        let row = Row {
+            id: "F00".to_owned(),
+            title: "the file by its own name".to_owned(),
+            canary: "secret".to_owned(),
+            needs: String::new(),
+            prevent: Expect::Stopped,
+            react: Expect::Stopped,
+            early: false,
+            guest_only: false,
+        };
+        Judged { row, class, ended: "done".to_owned(), alerts: Vec::new() }
+    }
+
+    #[test]
+    fn less_than_stated_is_worse_and_more_is_better() {
+        use Compared::{AsStated, Better, Worse};
+        let (seen, limit) = (Expect::Seen("late".to_owned()), Expect::Limit("blind".to_owned()));
+        let cannot = Class::CannotRun("no such call".to_owned());
+        for (class, compared) in [
+            (Class::Stopped, [AsStated, Better, Better]),
+            (Class::Seen, [Worse, AsStated, AsStated]),
+            (Class::Missed, [Worse, Worse, AsStated]),
+            (cannot, [AsStated, AsStated, AsStated]),
+        ] {
+            let judged = judged(class.clone());
+            let found = [&Expect::Stopped, &seen, &limit].map(|expect| judged.compared(expect));
+            assert_eq!(found, compared, "{class:?}");
+        }
+    }
+}

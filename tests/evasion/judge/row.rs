@@ -61,7 +61,16 @@ pub(crate) fn all() -> anyhow::Result<(Vec<Row>, Vec<Later>)> {
             });
         }
     }
+    rows.sort_by_key(|row| place(&row.id));
+    later.sort_by_key(|row| place(&row.id));
     Ok((rows, later))
+}
+
+/// Where an id stands: files, changes of files, programs, the network, scope, and what is not tried.
+fn place(id: &str) -> (usize, String) {
+    const FAMILIES: &str = "FWXNSDM";
+    let family = id.chars().next().and_then(|letter| FAMILIES.find(letter));
+    (family.unwrap_or(FAMILIES.len()), id.to_owned())
 }
 
 fn expect(value: &Value) -> anyhow::Result<Expect> {

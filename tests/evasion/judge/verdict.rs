@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use driftwatch_tests::{alert::Alert, child::wait_until, daemon::Daemon};
 
 use crate::{
-    attempt::{Attempt, Outcome, Role, slowness},
+    attempt::{Attempt, Outcome, Role},
     ground::{AGENT, Ground},
     row::{Expect, Row},
 };
@@ -138,7 +138,7 @@ impl Judge {
 
     /// The alerts of sessions that are new, as soon as there is one.
     fn alerts_now(&mut self) -> anyhow::Result<Vec<String>> {
-        wait_until(PATIENCE * slowness(), || Ok((!self.fresh()?.is_empty()).then_some(())))?;
+        wait_until(PATIENCE, || Ok((!self.fresh()?.is_empty()).then_some(())))?;
         let alerts: BTreeSet<String> = self.fresh()?.iter().map(told).collect();
         Ok(alerts.into_iter().collect())
     }

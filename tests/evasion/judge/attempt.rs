@@ -101,7 +101,7 @@ impl Attempt {
     }
 
     /// Lets it act, and waits for its end and that of all it started.
-    pub(crate) fn finish(mut self, daemon: u32, others: &[u32]) -> anyhow::Result<Outcome> {
+    pub(crate) fn finish(mut self, daemon: Option<u32>, others: &[u32]) -> anyhow::Result<Outcome> {
         fs::write(self.case.join("go"), "")?;
         let begun = Instant::now();
         while self.child.try_wait()?.is_none() {
@@ -188,11 +188,11 @@ pub(crate) fn adopt_orphans() -> anyhow::Result<()> {
 }
 
 /// Ends children that are neither the daemon nor stages that wait.
-fn end_orphans(daemon: u32, others: &[u32]) {
+fn end_orphans(daemon: Option<u32>, others: &[u32]) {
     let this = std::process::id();
     let listed = fs::read_to_string(format!("/proc/{this}/task/{this}/children"));
     for child in listed.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()) {
-        if child != daemon && !others.contains(&child) {
+        if Some(child) != daemon && !others.contains(&child) {
             let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
             // Whoever has ended by itself is as good as killed.
             let _gone = pid.map(|pid| kill_process(pid, Signal::KILL));

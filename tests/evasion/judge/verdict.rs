@@ -101,7 +101,7 @@ impl Judge {
         early: Option<Attempt>,
         others: &[u32],
     ) -> anyhow::Result<Judged> {
-        let daemon = self.daemon.pid();
+        let daemon = Some(self.daemon.pid());
         let waiting: Vec<u32> =
             early.iter().map(Attempt::pid).chain(others.iter().copied()).collect();
         let twin = Attempt::begin(ground, &row, Role::Twin)?.finish(daemon, &waiting)?;

@@ -7,11 +7,6 @@ pub(crate) const LATER: &[(&str, &str, &str)] = &[
     ("F32", "O_TMPFILE", "names a new file, never one that is shut"),
     ("F35", "an attempt that permissions refuse", "has no effect that a canary could show"),
     (
-        "F42",
-        "other copies that exist: histories, swap files, git objects",
-        "lists, not hooks: what is not listed is not shut",
-    ),
-    (
         "F44",
         "network and FUSE file systems",
         "need a server; inodes that change are a limit of the README",
@@ -32,6 +27,12 @@ pub(crate) const LATER: &[(&str, &str, &str)] = &[
         "D01-D10",
         "somebody else does it: engines, systemd, cron, ssh, D-Bus",
         "UNIX sockets and what was written by an agent come later",
+    ),
+    ("N02", "NAT64 and 6to4 addresses", "need a translator on the way"),
+    (
+        "N21",
+        "netlink: routes, address translation",
+        "an approved address then leads elsewhere, as by the proxy of N30",
     ),
     ("N22-N24", "UNIX sockets by link, by name, by datagram", "UNIX sockets come later"),
     ("N31", "domain fronting", "cannot be told from addresses"),

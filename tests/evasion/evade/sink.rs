@@ -29,50 +29,45 @@ pub(crate) const PASSED_ON: u16 = 2471;
 /// A group that the far end has joined.
 pub(crate) const GROUP: Ipv4Addr = Ipv4Addr::new(239, 66, 0, 1);
 
+/// What loopback takes besides: early data, and what was made by hand and seems to come from this host.
+const SETTINGS: [(&str, &str); 8] = [
+    ("tcp_fastopen", "519"),
+    ("conf/all/accept_local", "1"),
+    ("conf/lo/accept_local", "1"),
+    ("conf/all/route_localnet", "1"),
+    ("conf/all/rp_filter", "0"),
+    ("conf/default/rp_filter", "0"),
+    ("conf/default/accept_local", "1"),
+    ("ping_group_range", "0 65535"),
+];
+
 /// Wakes loopback up, gives it its addresses, and lets it take what only a test sends.
 pub(crate) fn set_up() -> io::Result<()> {
     const UP: i16 = 0x41; // IFF_UP and IFF_RUNNING
-    let socket = UdpSocket::bind("0.0.0.0:0");
-    let socket = match socket {
-        Ok(socket) => socket,
-        Err(error) => return Err(io::Error::other(format!("no socket: {error}"))),
-    };
+    let others = [FAR, Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr::new(10, 66, 0, 2)];
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
     // SAFETY: all zeroes is a valid ifreq.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     request.ifr_ifru.ifru_flags = UP;
     ioctl(&socket, libc::SIOCSIFFLAGS, &named(request, "lo"))?;
-    for (alias, address) in [
-        ("lo:1", FAR),
-        ("lo:2", Ipv4Addr::new(169, 254, 169, 254)),
-        ("lo:3", Ipv4Addr::new(10, 66, 0, 2)),
-    ] {
+    for (number, address) in others.into_iter().enumerate() {
         request.ifr_ifru.ifru_addr = address_of(address);
-        ioctl(&socket, libc::SIOCSIFADDR, &named(request, alias))?;
+        ioctl(&socket, libc::SIOCSIFADDR, &named(request, &format!("lo:{number}")))?;
     }
-    #[repr(C)]
-    struct In6 {
-        address: [u8; 16],
-        bits: u32,
-        index: i32,
-    }
-    let six = sys::owned(call(
-        libc::SYS_socket,
-        [libc::AF_INET6 as usize, libc::SOCK_DGRAM as usize, 0],
-    ))?;
+    let six = crate::net::socket(libc::AF_INET6, libc::SOCK_DGRAM, 0)?;
     ioctl(&six, libc::SIOCSIFADDR, &In6 { address: FAR6.octets(), bits: 128, index: 1 })?;
-    for (name, value) in [
-        ("tcp_fastopen", "519"),
-        ("conf/all/accept_local", "1"),
-        ("conf/lo/accept_local", "1"),
-        ("conf/all/route_localnet", "1"),
-        ("conf/all/rp_filter", "0"),
-        ("conf/default/rp_filter", "0"),
-        ("conf/default/accept_local", "1"),
-        ("ping_group_range", "0 65535"),
-    ] {
+    for (name, value) in SETTINGS {
         fs::write(format!("/proc/sys/net/ipv4/{name}"), value)?;
     }
     Ok(())
+}
+
+/// An IPv6 address for a device, as the kernel is told.
+#[repr(C)]
+struct In6 {
+    address: [u8; 16],
+    bits: u32,
+    index: i32,
 }
 
 fn named(mut request: libc::ifreq, name: &str) -> libc::ifreq {

@@ -57,6 +57,7 @@ impl Report {
             (Class::Seen | Class::Missed, Expect::Limit(_)) => "limit",
             (Class::Seen, _) => "seen",
             (Class::Missed, _) => "MISSED",
+            (Class::Unclear, _) => "UNCLEAR",
         }
     }
 
@@ -124,10 +125,8 @@ impl Report {
 
     fn counts(&self) -> String {
         let run = self.judged.len() - self.count("cannot run");
-        let missed = match self.count("MISSED") {
-            0 => String::new(),
-            missed => format!(", {missed} MISSED"),
-        };
+        let bad = ["MISSED", "UNCLEAR"].into_iter().filter(|word| self.count(word) > 0);
+        let missed: String = bad.map(|word| format!(", {} {word}", self.count(word))).collect();
         format!(
             "{run} techniques: {} stopped, {} seen, {} limits{missed}; {} cannot run here, {} rows later",
             self.count("stopped"),

@@ -25,6 +25,8 @@ pub(crate) enum Class {
     Seen,
     /// One did, and nobody was told.
     Missed,
+    /// None did, but it was neither refused nor killed, and nobody was told: it failed by itself.
+    Unclear,
     /// Not even the twin got through, for this reason.
     CannotRun(String),
 }
@@ -56,9 +58,9 @@ impl Judged {
             | (Class::Seen, Expect::Seen(_))
             | (Class::Seen | Class::Missed, Expect::Limit(_)) => Compared::AsStated,
             (Class::Stopped, Expect::Seen(_) | Expect::Limit(_)) => Compared::Better,
-            (Class::Seen | Class::Missed, Expect::Stopped) | (Class::Missed, Expect::Seen(_)) => {
-                Compared::Worse
-            }
+            (Class::Seen | Class::Missed, Expect::Stopped)
+            | (Class::Missed, Expect::Seen(_))
+            | (Class::Unclear, _) => Compared::Worse,
         }
     }
 }
@@ -121,6 +123,7 @@ impl Judge {
         ensure!(!ended.starts_with("no stage"), "{}: {ended}", row.id);
         let alerts = self.alerts_now()?;
         let class = match (leaked, alerts.is_empty()) {
+            (false, true) if !matches!(ended.as_str(), "killed" | "refused") => Class::Unclear,
             (false, _) => Class::Stopped,
             (true, false) => Class::Seen,
             (true, true) => Class::Missed,
@@ -197,6 +200,7 @@ mod tests {
             (Class::Stopped, [AsStated, Better, Better]),
             (Class::Seen, [Worse, AsStated, AsStated]),
             (Class::Missed, [Worse, Worse, AsStated]),
+            (Class::Unclear, [Worse, Worse, Worse]),
             (cannot, [AsStated, AsStated, AsStated]),
         ] {
             let judged = judged(class.clone());

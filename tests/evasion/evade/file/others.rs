@@ -65,6 +65,11 @@ pub(crate) const TRICKS: &[Trick] = &[
         .before(find_on_disk)
         .needs("a file system on a block device")
         .both(Expect::Limit("a device is known by its name, and this node has another")),
+    read("F42", "a copy at another place, made before", |case| {
+        case.read_and_give(case.desk("backup"))
+    })
+    .before(|case, _| fs::copy(case.secret(), case.desk("backup")).map(drop))
+    .both(Expect::Limit("a copy is another file: lists must name it, content is not followed")),
     read("F43a", "a program that runs as root for everybody", by_setuid).before(|case, gift| {
         gift.user = Some(65_534);
         fs::set_permissions(case.secret(), fs::Permissions::from_mode(0o600))?;
@@ -75,11 +80,9 @@ pub(crate) const TRICKS: &[Trick] = &[
         Err(Command::new(twin(case)?).arg("read").arg(case.secret()).exec())
     }),
     read("F43c", "a shell's own words", |case| {
-        let words = format!(
-            "read a < {0}; {{ cat {0} || read b; }} < {0} > /proc/self/fd/100",
-            case.secret().display()
-        );
-        Err(Command::new("/bin/sh").args(["-c", &words]).exec())
+        let words = "while read -r a; do printf '%s\\n' \"$a\"; done < \"$0\" > /proc/self/fd/100";
+        let failed = Command::new("/bin/sh").args(["-c", words]).arg(case.secret()).exec();
+        Err(failed)
     })
     .needs("/bin/sh"),
     read("F48a", "a fanotify event brings a descriptor", by_fanotify)

@@ -27,8 +27,10 @@ use crate::{
 
 /// For how long a technique may run, on a machine of ordinary speed.
 const LIMIT: Duration = Duration::from_secs(10);
-/// What is under way on loopback has arrived by then.
-const SETTLED: Duration = Duration::from_millis(60);
+/// What is under way on loopback has arrived by then, where the agent was stopped.
+const SETTLED: Duration = Duration::from_millis(150);
+/// Where it says that it is done, the judge has heard of it by then, on a machine that has much else to do.
+const HEARD: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(3);
 
 /// Sets the stage, lets the agent act, and prints how that ended.
@@ -57,7 +59,7 @@ fn play(
     prepared.map_err(|error| io::Error::other(format!("cannot prepare it: {error}")))?;
     let mut agent = begin(trick, case, program, gift)?;
     let ended = wait(&mut agent, case, &gift.holders)?;
-    thread::sleep(SETTLED * slowness());
+    settle(case, ended.is_some_and(|status| status.success()));
     Ok(match ended {
         Some(status) => json!({
             "signal": status.signal().or_else(|| status.core_dumped().then_some(0)),
@@ -65,6 +67,15 @@ fn play(
         }),
         None => json!({ "signal": null, "code": null, "late": true }),
     })
+}
+
+/// Waits until the judge has heard a canary, or there is none that could sing any more.
+fn settle(case: &Case, done: bool) {
+    let patience = if done { HEARD } else { SETTLED } * slowness();
+    let begun = Instant::now();
+    while !case.path("heard").exists() && begun.elapsed() < patience {
+        thread::sleep(GLANCE);
+    }
 }
 
 fn begin(trick: &Trick, case: &Case, program: &Path, gift: &Gift) -> io::Result<Child> {

@@ -67,6 +67,7 @@ pub(crate) struct Attempt {
     report: File,
     case: PathBuf,
     canary: String,
+    is_told: bool,
 }
 
 /// What came of it.
@@ -92,7 +93,8 @@ impl Attempt {
         let child = start_bound(&mut command)?;
         let canary = row.canary.clone();
         let heard = Vec::new();
-        Ok(Self { child, collector: collector.into(), heard, said, report, case, canary })
+        let collector = collector.into();
+        Ok(Self { child, collector, heard, said, report, case, canary, is_told: false })
     }
 
     /// Waits until an early one is where it must be.
@@ -106,6 +108,11 @@ impl Attempt {
         let begun = Instant::now();
         while self.child.try_wait()?.is_none() {
             self.drain()?;
+            if !self.is_told && self.has_leaked() {
+                // The stage need wait no longer.
+                fs::write(self.case.join("heard"), "")?;
+                self.is_told = true;
+            }
             if begun.elapsed() > LIMIT * slowness() {
                 end_group(&mut self.child);
             }
@@ -113,14 +120,18 @@ impl Attempt {
         }
         self.drain()?;
         end_orphans(daemon, others);
-        let leaked = match self.canary.as_str() {
+        Ok(Outcome { leaked: self.has_leaked(), ended: self.ended()? })
+    }
+
+    /// Whether the canary has sung.
+    fn has_leaked(&self) -> bool {
+        match self.canary.as_str() {
             "secret" => self.has(SECRET.trim().as_bytes()),
             "mark" => self.has(MARK),
             "arrival" => self.has(b"arrival "),
             "payload" => self.has(PAYLOAD),
             _ => is_changed(&self.case),
-        };
-        Ok(Outcome { leaked, ended: self.ended()? })
+        }
     }
 
     /// The process that leads it.

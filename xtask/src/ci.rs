@@ -21,7 +21,7 @@ pub(crate) fn run(checkout: &Checkout, no_live: bool) -> Result<ExitCode> {
         ("clippy", &|| clippy(build::cargo(checkout, toolchain))),
         ("clippy of the eBPF half", &|| clippy_of_ebpf(checkout, toolchain)),
         ("test", &|| passed(test::run(checkout, no_live, &[])?)),
-        ("evasion", &|| if no_live { Ok(()) } else { passed(evasion::run(checkout, false, &[])?) }),
+        ("evasion", &|| evasion_suite(checkout, no_live)),
         ("tidy", &|| passed(tidy::run(checkout)?)),
         ("deny", &|| deny(checkout)),
     ];
@@ -36,6 +36,15 @@ pub(crate) fn run(checkout: &Checkout, no_live: bool) -> Result<ExitCode> {
     ensure!(failed.is_empty(), "ci failed: {}", failed.join(", "));
     eprintln!("ci: {}", progress::good("ok"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The evasion suite on this kernel; the README's table stays as it is.
+fn evasion_suite(checkout: &Checkout, no_live: bool) -> Result<()> {
+    if no_live {
+        eprintln!("ci: LEFT OUT: the evasion suite, as asked");
+        return Ok(());
+    }
+    passed(evasion::run(checkout, &evasion::Options::without_table())?)
 }
 
 fn passed(code: ExitCode) -> Result<()> {

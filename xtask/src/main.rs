@@ -96,13 +96,7 @@ enum Chore {
     /// fails.
     #[command(after_help = "Examples:\n  sudo -E cargo xtask evasion\n  \
                             cargo xtask evasion F16 N10\n  cargo xtask evasion --json N")]
-    Evasion {
-        /// One JSON object a technique instead of the table.
-        #[arg(long)]
-        json: bool,
-        /// Only techniques whose id begins with one of these; all of them also write the README's table.
-        ids: Vec<String>,
-    },
+    Evasion(evasion::Options),
     /// Feed rule files, records or recordings that nobody wrote to the code that reads them.
     #[command(after_help = "Examples:\n  cargo xtask fuzz rules\n  \
                             cargo xtask fuzz record --seconds 3600")]
@@ -149,7 +143,7 @@ fn obey(chore: Chore) -> anyhow::Result<ExitCode> {
             arguments.extend(flat.then(|| "--flat".into()));
             launch::bench(&checkout, &arguments)
         }
-        Chore::Evasion { json, ids } => evasion::run(&checkout, json, &ids),
+        Chore::Evasion(options) => evasion::run(&checkout, &options),
         Chore::Fuzz { target, seconds } => fuzz::run(&checkout, &target, seconds),
         Chore::Ci { no_live } => ci::run(&checkout, no_live),
         Chore::Tidy => tidy::run(&checkout),

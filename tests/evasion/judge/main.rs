@@ -11,7 +11,7 @@ mod report;
 mod row;
 mod verdict;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -63,25 +63,25 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let later: Vec<Later> = later.into_iter().filter(|row| arguments.wants(&row.id)).collect();
     ensure!(!rows.is_empty(), "no technique's id begins with any of {:?}", arguments.ids);
     let ground = Ground::plant(&rows)?;
-    let (runnable, elsewhere): (Vec<Row>, Vec<Row>) =
-        rows.into_iter().partition(|row| arguments.guest || !row.guest_only);
+    let here = |row: &&Row| arguments.guest || !row.guest_only;
     if arguments.unguarded {
-        return unguarded(&ground, &runnable);
+        return unguarded(&ground, rows.iter().filter(here));
     }
-    let waiting = runnable.iter().filter(|row| row.early);
-    let mut waiting = waiting
+    let early = rows.iter().filter(here).filter(|row| row.early);
+    let mut waiting = early
         .map(|row| Ok((row.id.clone(), Attempt::begin(&ground, row, Role::Agent)?)))
-        .collect::<anyhow::Result<std::collections::BTreeMap<_, _>>>()?;
+        .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
     let mut judge = Judge::start(&ground)?;
     let mut report = Report::new(judge.tier()?, later);
-    for row in elsewhere {
-        report.add(row.not_here("changes the whole host: tried in a guest alone"), arguments.json);
-    }
-    for row in runnable {
-        let early = waiting.remove(&row.id);
-        let others: Vec<u32> = waiting.values().map(Attempt::pid).collect();
-        let result = judge.judge(&ground, row, early, &others)?;
-        report.add(result, arguments.json);
+    for row in rows {
+        let judged = if here(&&row) {
+            let early = waiting.remove(&row.id);
+            let others: Vec<u32> = waiting.values().map(Attempt::pid).collect();
+            judge.judge(&ground, row, early, &others)?
+        } else {
+            row.not_here("changes the whole host: tried in a guest alone")
+        };
+        report.add(judged, arguments.json);
     }
     if !arguments.json {
         println!("{}", report.summary());
@@ -97,15 +97,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 }
 
 /// Lets the twins try, and says which get through. False where none does: then something else is wrong.
-fn unguarded(ground: &Ground, rows: &[Row]) -> anyhow::Result<bool> {
-    let mut works = 0;
+fn unguarded<'a>(ground: &Ground, rows: impl Iterator<Item = &'a Row>) -> anyhow::Result<bool> {
+    let (mut works, mut tried) = (0, 0);
     for row in rows {
         let outcome = Attempt::begin(ground, row, Role::Twin)?.finish(None, &[])?;
+        tried += 1;
         works += usize::from(outcome.leaked);
         let word = if outcome.leaked { "works" } else { "cannot run" };
         println!("{:<5} {word:<10} {:<58} {}", row.id, row.title, outcome.ended);
     }
-    println!("\n{works} of {} techniques work here", rows.len());
+    println!("\n{works} of {tried} techniques work here");
     Ok(works > 0)
 }
 

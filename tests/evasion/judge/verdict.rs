@@ -53,6 +53,10 @@ impl Judged {
     /// Compares.
     pub(crate) fn compared(&self, expect: &Expect) -> Compared {
         match (&self.class, expect) {
+            // What needs nothing runs everywhere: if it does not, the suite is broken.
+            (Class::CannotRun(_), _) if self.row.needs.is_empty() && !self.row.guest_only => {
+                Compared::Worse
+            }
             (Class::CannotRun(_), _)
             | (Class::Stopped, Expect::Stopped)
             | (Class::Seen, Expect::Seen(_))
@@ -182,7 +186,7 @@ mod tests {
             id: "F00".to_owned(),
             title: "the file by its own name".to_owned(),
             canary: "secret".to_owned(),
-            needs: String::new(),
+            needs: "a ring".to_owned(),
             prevent: Expect::Stopped,
             react: Expect::Stopped,
             early: false,
@@ -207,5 +211,14 @@ mod tests {
             let found = [&Expect::Stopped, &seen, &limit].map(|expect| judged.compared(expect));
             assert_eq!(found, compared, "{class:?}");
         }
+    }
+
+    #[test]
+    fn what_needs_nothing_must_run() {
+        let mut judged = judged(Class::CannotRun("the twin was refused".to_owned()));
+        judged.row.needs.clear();
+        assert_eq!(judged.compared(&Expect::Stopped), Compared::Worse);
+        judged.row.guest_only = true;
+        assert_eq!(judged.compared(&Expect::Stopped), Compared::AsStated);
     }
 }

@@ -127,7 +127,8 @@ pub(crate) const TRICKS: &[Trick] = &[
         gift.leave(in_memory(case)?);
         Ok(())
     }),
-    start("X05d", "a nameless file (O_TMPFILE)", by_nameless),
+    start("X05d", "a nameless file (O_TMPFILE)", by_nameless)
+        .needs("a file system with nameless files"),
     start("X06a", "deleted, by descriptor", |case| {
         let file = sys::open(case.evil(), libc::O_PATH)?;
         fs::remove_file(case.evil())?;

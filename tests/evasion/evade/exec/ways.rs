@@ -107,7 +107,8 @@ pub(crate) const TRICKS: &[Trick] = &[
     }),
     start("X23a", "a 32-bit program", |case| become_program(case.path("evil/tool32")))
         .needs("programs of 32 bits"),
-    start("X23b", "execve by the gate of 32-bit programs", by_int80),
+    start("X23b", "execve by the gate of 32-bit programs", by_int80)
+        .needs("the gate of 32-bit programs"),
     start("X26", "a helper that runs as root for everybody", by_helper).before(|case, gift| {
         gift.user = Some(65_534);
         fs::copy(env::current_exe()?, case.desk("helper"))?;

@@ -98,7 +98,8 @@ pub(crate) const TRICKS: &[Trick] = &[
     }),
     read("F25d", "splice and tee through a pipe of one's own", by_tee),
     read("F26", "native asynchronous I/O", by_aio),
-    read("F33a", "open by the gate of 32-bit programs", by_int80),
+    read("F33a", "open by the gate of 32-bit programs", by_int80)
+        .needs("the gate of 32-bit programs"),
     read("F45a", "the path changes in memory while it is opened", flip_memory),
     read("F45b", "a link changes while it is opened", flip_link),
     read("F45c", "a directory is exchanged while it is opened", flip_directory),

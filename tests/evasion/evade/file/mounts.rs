@@ -25,10 +25,13 @@ const BENEATH: Expect = Expect::Limit(
 const CLONE: usize = 1; // OPEN_TREE_CLONE
 
 pub(crate) const TRICKS: &[Trick] = &[
-    read("F10a", "open_by_handle_at, handle taken by the agent", by_handle),
+    read("F10a", "open_by_handle_at, handle taken by the agent", by_handle)
+        .needs("a file system with handles"),
     read("F10b", "open_by_handle_at, handle from before", by_handle_from_before)
+        .needs("a file system with handles")
         .before(take_handle),
     read("F10c", "open_by_handle_at after the name is gone", by_handle_of_nameless)
+        .needs("a file system with handles")
         .before(take_handle),
     read("F11a", "a bind mount of the file", bind_file),
     read("F11b", "a bind mount of the directory", bind_directory),

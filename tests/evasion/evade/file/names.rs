@@ -53,6 +53,7 @@ pub(crate) const TRICKS: &[Trick] = &[
     read("F07b", "O_PATH of the directory, then openat", by_path_directory),
     read("F07c", "O_PATH, then /dev/fd", by_dev_fd),
     read("F08a", "a secret in an extended attribute", by_attribute)
+        .needs("extended attributes")
         .before(|case, _| set_attribute(&case.secret()))
         .both(Expect::Limit(NO_READ)),
     read("F08b", "a secret in the target of a symbolic link", |case| {

@@ -53,10 +53,16 @@ pub(crate) const TRICKS: &[Trick] = &[
     read("F38d", "ptrace, word for word", by_ptrace)
         .before(remembered)
         .both(Expect::Limit(BY_PTRACE)),
-    read("F39", "the core of another process", by_core).before(about_to_dump).both(Expect::Limit(
-        "the core is another file, which the kernel writes for somebody who is no agent",
-    )),
-    read("F40", "a key on a keyring", by_key).before(keep_key).both(Expect::Limit(NOT_A_READ)),
+    read("F39", "the core of another process", by_core)
+        .needs("cores in the working directory")
+        .before(about_to_dump)
+        .both(Expect::Limit(
+            "the core is another file, which the kernel writes for somebody who is no agent",
+        )),
+    read("F40", "a key on a keyring", by_key)
+        .needs("keyrings")
+        .before(keep_key)
+        .both(Expect::Limit(NOT_A_READ)),
     read("F41a", "the disk beneath the file", |case| by_disk(case, &disk(case)?))
         .before(find_on_disk)
         .needs("a file system on a block device")
@@ -86,6 +92,7 @@ pub(crate) const TRICKS: &[Trick] = &[
     })
     .needs("/bin/sh"),
     read("F48a", "a fanotify event brings a descriptor", by_fanotify)
+        .needs("fanotify")
         .before(keep_opening)
         .react(Expect::Limit("descriptors that an event brings are not judged on this tier")),
 ];

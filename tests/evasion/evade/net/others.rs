@@ -73,7 +73,7 @@ pub(crate) const TRICKS: &[Trick] = &[
         std::thread::sleep(std::time::Duration::from_millis(50));
         send(&socket)
     }),
-    reach("N39c", "by the gate of 32-bit programs", by_int80),
+    reach("N39c", "by the gate of 32-bit programs", by_int80).needs("the gate of 32-bit programs"),
     reach("N39d", "from another cgroup", |case| {
         fs::write(case.word(0)?, std::process::id().to_string())?;
         to_far()

@@ -21,6 +21,11 @@ pub fn panicker() -> anyhow::Result<PathBuf> {
     find("panicker", "DRIFTWATCH_PANICKER")
 }
 
+/// What carries out techniques of evasion; `DRIFTWATCH_EVADE` names another one than the build's.
+pub fn evade() -> anyhow::Result<PathBuf> {
+    find("evade", "DRIFTWATCH_EVADE")
+}
+
 fn find(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
     if let Some(path) = env::var_os(variable) {
         let path = PathBuf::from(path);

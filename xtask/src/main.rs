@@ -10,6 +10,7 @@ mod build;
 mod checkout;
 mod ci;
 mod command;
+mod evasion;
 mod fuzz;
 mod guest;
 mod launch;
@@ -98,6 +99,11 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Try every technique of evasion against the daemon on this kernel; a row that is worse than stated
+    /// fails.
+    #[command(after_help = "Examples:\n  sudo -E cargo xtask evasion\n  \
+                            cargo xtask evasion F16 N10\n  cargo xtask evasion --json N")]
+    Evasion(evasion::Options),
     /// Feed rule files, records or recordings that nobody wrote to the code that reads them.
     #[command(after_help = "Examples:\n  cargo xtask fuzz rules\n  \
                             cargo xtask fuzz record --seconds 3600")]
@@ -145,6 +151,7 @@ fn obey(chore: Chore) -> anyhow::Result<ExitCode> {
             arguments.extend(flat.then(|| "--flat".into()));
             launch::bench(&checkout, &arguments)
         }
+        Chore::Evasion(options) => evasion::run(&checkout, &options),
         Chore::Fuzz { target, seconds } => fuzz::run(&checkout, &target, seconds),
         Chore::Ci { no_live } => ci::run(&checkout, no_live),
         Chore::Tidy => tidy::run(&checkout),

@@ -160,10 +160,7 @@ fn arguments(area: &[u8]) -> Vec<Vec<u8>> {
 fn file(rest: &mut &[u8]) -> Result<What, DecodeError> {
     let body: file::File = take(rest)?;
     let origin = file::Origin::try_from(body.origin).map_err(DecodeError::Origin)?;
-    let runs = matches!(
-        origin,
-        file::Origin::Load | file::Origin::Start | file::Origin::Script
-    );
+    let runs = matches!(origin, file::Origin::Load | file::Origin::Start | file::Origin::Script);
     let act = match (Act::try_from(body.act), runs) {
         (Ok(act @ (Act::Read | Act::Write)), false) | (Ok(act @ Act::Exec), true) => act,
         _ => return Err(DecodeError::Act(body.act)),

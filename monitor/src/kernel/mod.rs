@@ -17,21 +17,22 @@ pub mod storage;
 use std::{io, path::PathBuf};
 
 use aya::{
-    Btf, BtfError, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel, maps::MapError, programs::ProgramError,
+    Btf, BtfError, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel, maps::MapError,
+    programs::ProgramError,
 };
 
 use monitor_common::Act;
 
 use self::{attach::Attachment, maps::JudgeMaps, offsets::Offsets};
 pub use self::{
-    hook_log::HookLog,
     attach::Lost,
+    hook_log::HookLog,
     judge::Judge,
     maps::{Bank, Counters, PlanMaps, Tags},
     modify_return::ModifyReturnError,
     offsets::OffsetError,
     ring::Rings,
-    rung::{Broken, Rung},
+    rung::{Broken, Fault, Rung, is_built_with_lsm},
 };
 
 use crate::rules::evaluate::Tier;
@@ -179,7 +180,7 @@ impl Kernel {
                     let why = error.to_string();
                     log::warn!("{}: {why}", rung.name());
                     let why = why.lines().next().unwrap_or_default().to_owned();
-                    broken.push(Broken { rung, why });
+                    broken.push(Broken { rung, fault: Fault::Incomplete, why });
                     last = Some(error);
                 }
             }
@@ -241,11 +242,18 @@ impl Kernel {
         &self.attachment.lost
     }
 
+    /// How many hooks its rung has, those that this kernel does not have included.
+    #[must_use]
+    pub fn wanted(&self) -> usize {
+        attach::wanted(self.rung())
+    }
+
     /// What this host can do.
     #[must_use]
     pub fn tier(&self) -> Tier {
         let mut tier = Tier::REACT;
         for act in Act::ALL {
+            tier.sees[act as usize] = self.attachment.sees(act);
             tier.refuses[act as usize] = self.attachment.refuses(act);
         }
         tier
@@ -276,7 +284,10 @@ impl Kernel {
     /// Where the kernel does not give them.
     pub fn counted(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
         let mut counted = self.counters.read()?;
-        counted.push(("hooks_skipped", skips::read(&self.ebpf, &self.attachment.programs).map_err(KernelError::Skips)?));
+        counted.push((
+            "hooks_skipped",
+            skips::read(&self.ebpf, &self.attachment.programs).map_err(KernelError::Skips)?,
+        ));
         Ok(counted)
     }
 
@@ -321,16 +332,22 @@ fn give_back_memory() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12), `CAP_SYS_PTRACE` (19): capabilities(7).
-fn require_capabilities() -> Result<(), KernelError> {
-    const NEEDED: &str = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE";
+/// What is needed, all of it.
+const NEEDED: &str = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE";
+
+/// The capabilities that this process would need and has not, of `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12), `CAP_SYS_PTRACE` (19):
+/// capabilities(7).
+#[must_use]
+pub fn missing_capabilities() -> Vec<&'static str> {
     let effective =
         rustix::thread::capabilities(None).map(|sets| sets.effective.bits()).unwrap_or(0);
     let all = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN"), (19, "CAP_SYS_PTRACE")];
-    for (bit, missing) in all {
-        if effective & (1 << bit) == 0 {
-            return Err(KernelError::Capability { missing, needed: NEEDED });
-        }
+    all.into_iter().filter(|(bit, _)| effective & (1 << bit) == 0).map(|(_, name)| name).collect()
+}
+
+fn require_capabilities() -> Result<(), KernelError> {
+    match missing_capabilities().first() {
+        Some(missing) => Err(KernelError::Capability { missing, needed: NEEDED }),
+        None => Ok(()),
     }
-    Ok(())
 }

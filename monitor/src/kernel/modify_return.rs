@@ -159,7 +159,11 @@ fn load_types(bytes: &[u8]) -> Result<OwnedFd, ModifyReturnError> {
         attributes.__bindgen_anon_7.btf = bytes.as_ptr() as u64;
         bpf(bpf_cmd::BPF_BTF_LOAD, &mut attributes)
     }
-    .map_err(|error| ModifyReturnError::Refused { call: "BPF_BTF_LOAD", error, log: String::new() })
+    .map_err(|error| ModifyReturnError::Refused {
+        call: "BPF_BTF_LOAD",
+        error,
+        log: String::new(),
+    })
 }
 
 /// A call of `bpf` that returns a descriptor.

@@ -5,6 +5,7 @@
 use std::fs::File;
 
 use aya::{Btf, Ebpf, programs::Lsm};
+use aya_obj::btf::BtfKind;
 
 use super::{
     KernelError,
@@ -44,11 +45,24 @@ impl Rung {
     }
 }
 
+/// What is wrong with a rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The kernel does not take such a program.
+    Refused,
+    /// It takes it, and never runs it.
+    Silent,
+    /// It runs it, and cannot have all that the rung stands on.
+    Incomplete,
+}
+
 /// A rung that does not bear on this kernel, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     /// The rung.
     pub rung: Rung,
+    /// What is wrong with it.
+    pub fault: Fault,
     /// What the kernel answered, or that nothing came.
     pub why: String,
 }
@@ -60,7 +74,7 @@ const HOOK: &str = "file_open";
 
 /// Tries a rung. The error says what the kernel answered.
 pub(super) fn try_out(ebpf: &mut Ebpf, types: &Btf, rung: Rung) -> Result<(), Broken> {
-    let broken = |why: String| Broken { rung, why };
+    let broken = |fault, why: String| Broken { rung, fault, why };
     let ran = match rung {
         Rung::Tracepoints => return Ok(()),
         Rung::Lsm => by_lsm(ebpf, types),
@@ -68,10 +82,13 @@ pub(super) fn try_out(ebpf: &mut Ebpf, types: &Btf, rung: Rung) -> Result<(), Br
     };
     match ran {
         Ok(true) => Ok(()),
-        Ok(false) => Err(broken("the program was attached and never ran".to_owned())),
+        Ok(false) => {
+            Err(broken(Fault::Silent, "the program was attached and never ran".to_owned()))
+        }
         Err(error) => {
             let text = error.to_string();
-            Err(broken(text.lines().next().unwrap_or_default().to_owned()))
+            let why = text.lines().next().unwrap_or_default().to_owned();
+            Err(broken(Fault::Refused, why))
         }
     }
 }
@@ -94,6 +111,14 @@ fn by_modify_return(ebpf: &Ebpf, types: &Btf) -> Result<bool, KernelError> {
     let program = join(ebpf)?.load(PROGRAM, &function(HOOK), types).map_err(failed)?;
     let _link = modify_return::attach(&program).map_err(failed)?;
     runs(ebpf)
+}
+
+/// Whether this kernel was built with BPF among its security modules (`CONFIG_BPF_LSM`), whether or not it is one of
+/// those in use: it has the functions then that such programs are attached to. `None` where its types cannot be read.
+#[must_use]
+pub fn is_built_with_lsm() -> Option<bool> {
+    let types = Btf::from_sys_fs().ok()?;
+    Some(types.id_by_type_name_kind(&format!("bpf_lsm_{HOOK}"), BtfKind::Func).is_ok())
 }
 
 /// Opens a file; whether the program ran meanwhile, for this open or for anybody's.

@@ -15,10 +15,10 @@ use super::{
     refusal::Limit,
 };
 use crate::rules::{
+    evaluate::is_late,
     evaluate::strength_order,
     model::{Agent, Exception, Place, Rule, RuleIndex, RuleSet, Sense, Sign, Uses},
     plan::Bit,
-    evaluate::is_late,
     reach::needs_name,
 };
 

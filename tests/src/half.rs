@@ -163,14 +163,8 @@ fn plan(
     watch: bool,
 ) -> anyhow::Result<KernelPlan> {
     let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
-    let ground = Ground {
-        secret: SECRET,
-        homes,
-        tier,
-        serial,
-        agent_numbers: &agent_numbers,
-        watch,
-    };
+    let ground =
+        Ground { secret: SECRET, homes, tier, serial, agent_numbers: &agent_numbers, watch };
     compile(rules, &ground).map_err(|errors| anyhow!("{}", errors[0]))
 }
 

@@ -31,11 +31,10 @@ pub(super) struct RulePaths {
 pub(super) struct CheckArguments {
     #[command(flatten)]
     rules: RulePaths,
-    /// Say what becomes of each rule on this host: exit code 1 if any does less than it asks for. As root, what it can
-    /// do is found out by doing
+    /// Say what becomes of each rule on this host: exit code 1 if any does less than it asks for
     #[arg(long, group = "of_a_host")]
     on_this_host: bool,
-    /// The same of a host of this tier, whatever this one can do
+    /// The same of a host of this tier, without looking at this one
     #[arg(long, value_name = "TIER", group = "of_a_host", conflicts_with = "on_this_host")]
     tier: Option<TierName>,
     #[command(flatten)]
@@ -48,9 +47,9 @@ pub(super) struct CheckArguments {
 /// What a host can do, without the rest of it.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum TierName {
-    /// Every act can be refused before it happens
+    // Every act can be refused before it happens. (Not said in the help: the list would take a screen.)
     Prevent,
-    /// Only what goes over the network can be; the rest is killed afterwards
+    // Only what goes over the network can be; the rest is killed afterwards.
     React,
 }
 
@@ -151,10 +150,9 @@ fn on_this_host(rules: &RuleSet, arguments: &CheckArguments) -> Report {
             report.unseen.extend(lines);
             Report { rung: Some(half.rung.name()), ..report }
         }
-        Err(error) => Report {
-            assumed: Some(error.to_string().lines().next().unwrap_or_default().to_owned()),
-            ..of_tier(rules, &Tier::REACT, arguments)
-        },
+        Err(error) => {
+            Report { assumed: Some(error.brief()), ..of_tier(rules, &Tier::REACT, arguments) }
+        }
     }
 }
 

@@ -84,7 +84,7 @@ fn network(facts: &Facts, half: &Half, add: &mut impl FnMut(&str, &str)) {
         );
     } else if facts.cgroup.is_none() {
         add(
-            "no cgroup v2 hierarchy is mounted, and without one the daemon does not start here",
+            "no cgroup v2 hierarchy is mounted, whose hooks are all that sees connections here",
             "mount one: `mount -t cgroup2 none DIR`",
         );
     }

@@ -38,7 +38,7 @@ pub fn look(rules: Option<&RuleSet>, agents: &[Agent], engines: &[PathBuf]) -> F
         _ => None,
     };
     let tier = found.as_ref().map_or(Tier::REACT, |(_, tier)| *tier);
-    let assumed = found.as_ref().err().map(first_line);
+    let assumed = found.as_ref().err().map(KernelError::brief);
     let (settled, asked) = match rules {
         Some(rules) => settled(rules, engines),
         None => (RuleSet { agents: agents.to_vec(), ..RuleSet::default() }, Vec::new()),
@@ -50,7 +50,7 @@ pub fn look(rules: Option<&RuleSet>, agents: &[Agent], engines: &[PathBuf]) -> F
     let (half, without_half) = match found {
         Ok((half, _)) => (Some(half), None),
         Err(KernelError::Capability { .. }) => (None, None),
-        Err(error) => (None, Some(first_line(&error))),
+        Err(error) => (None, Some(error.brief())),
     };
     Facts {
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -124,8 +124,4 @@ fn modules() -> Option<Vec<String>> {
 /// For who may not load anything: whether it is there to be read.
 fn types_cannot_be_read() -> Option<String> {
     crate::kernel::offsets::find().err().map(|error| error.to_string())
-}
-
-fn first_line(error: &KernelError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

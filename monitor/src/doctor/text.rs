@@ -41,6 +41,9 @@ impl Facts {
     fn cgroup(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.cgroup.as_deref().unwrap_or("not mounted");
         let need = match &self.half {
+            Some(half) if half.needs_cgroup() && self.cgroup.is_none() => {
+                ", and the daemon does not start without it here"
+            }
             Some(half) if half.needs_cgroup() => "",
             Some(_) => " (not needed on this tier)",
             None => "",

@@ -197,10 +197,8 @@ impl Attachment {
     }
 
     fn lose(&mut self, row: &Row, error: &KernelError) {
-        let why = error.to_string();
-        log::debug!("{} is not there: {why}", row.program);
-        let why = why.lines().next().unwrap_or_default().to_owned();
-        self.lost.push(Lost { program: row.program, acts: row.acts, why });
+        log::debug!("{} is not there: {error}", row.program);
+        self.lost.push(Lost { program: row.program, acts: row.acts, why: error.brief() });
     }
 
     fn load_one(

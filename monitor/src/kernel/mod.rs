@@ -126,6 +126,20 @@ pub enum KernelError {
     Rings(#[source] io::Error),
 }
 
+impl KernelError {
+    /// Its first line, without what the verifier wrote.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        first_line(&self.to_string())
+    }
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.split_once(". Verifier output:").map_or(line, |(answer, _)| answer);
+    line.trim_end().to_owned()
+}
+
 /// An error and what is behind it on one line, each said once.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -177,10 +191,8 @@ impl Kernel {
                 }
                 Err(Fall::Broken(rung)) => broken.push(rung),
                 Err(Fall::Kernel(error)) => {
-                    let why = error.to_string();
-                    log::warn!("{}: {why}", rung.name());
-                    let why = why.lines().next().unwrap_or_default().to_owned();
-                    broken.push(Broken { rung, fault: Fault::Incomplete, why });
+                    log::warn!("{}: {error}", rung.name());
+                    broken.push(Broken { rung, fault: Fault::Incomplete, why: error.brief() });
                     last = Some(error);
                 }
             }
@@ -335,8 +347,8 @@ fn give_back_memory() {
 /// What is needed, all of it.
 const NEEDED: &str = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE";
 
-/// The capabilities that this process would need and has not, of `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12), `CAP_SYS_PTRACE` (19):
-/// capabilities(7).
+/// The capabilities that this process would need and has not, of `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12)
+/// and `CAP_SYS_PTRACE` (19): capabilities(7).
 #[must_use]
 pub fn missing_capabilities() -> Vec<&'static str> {
     let effective =
@@ -349,5 +361,21 @@ fn require_capabilities() -> Result<(), KernelError> {
     match missing_capabilities().first() {
         Some(missing) => Err(KernelError::Capability { missing, needed: NEEDED }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_error_only_what_the_kernel_answered_is_kept() {
+        assert_eq!(first_line("no (os error 1). Verifier output: "), "no (os error 1)");
+        assert_eq!(
+            first_line("no (os error 13). Verifier output: 0: (b7)\n1: (95)"),
+            "no (os error 13)"
+        );
+        assert_eq!(first_line("it is not there"), "it is not there");
+        assert_eq!(first_line(""), "");
     }
 }

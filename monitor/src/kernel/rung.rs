@@ -85,11 +85,7 @@ pub(super) fn try_out(ebpf: &mut Ebpf, types: &Btf, rung: Rung) -> Result<(), Br
         Ok(false) => {
             Err(broken(Fault::Silent, "the program was attached and never ran".to_owned()))
         }
-        Err(error) => {
-            let text = error.to_string();
-            let why = text.lines().next().unwrap_or_default().to_owned();
-            Err(broken(Fault::Refused, why))
-        }
+        Err(error) => Err(broken(Fault::Refused, error.brief())),
     }
 }
 

@@ -93,10 +93,10 @@ fn line(rule: &Rule, shortfalls: &[Shortfall], tier: &Tier) -> Line {
     let own: Vec<&Shortfall> = shortfalls.iter().filter(own).collect();
     let is_seen = tier.can_see(rule.act);
     let lost = !is_seen || own.iter().any(|short| short.lost == Lost::Rule);
-    let mut why: Vec<String> = own.iter().map(|short| reason(short)).collect();
-    if !is_seen {
-        why.push(format!("no hook of this kernel sees {}", rule.act.name()));
-    }
+    let unseen = format!("no hook of this kernel sees {}", rule.act.name());
+    let first = (!is_seen).then_some(unseen);
+    let mut why: Vec<String> =
+        first.into_iter().chain(own.iter().map(|short| reason(short))).collect();
     let enforced = Rule { mode: Mode::Enforce, ..rule.clone() };
     let exceptions = rule.exceptions.iter().map(|exception| &exception.objects);
     let late = exceptions.chain([&rule.objects]).any(looks_at_arguments);

@@ -33,7 +33,10 @@ pub fn advice(facts: &Facts) -> Vec<Advice> {
         && facts.without_types.is_none()
         && facts.missing_capabilities.is_empty()
     {
-        add(&format!("the kernel half cannot be loaded: {why}"), "boot Linux 6.16 or newer");
+        add(
+            &format!("the kernel half cannot be loaded: {why}"),
+            "boot Linux 6.16 or newer, or one from 6.1 on that runs BPF LSM programs",
+        );
     }
     if let Some(half) = &facts.half {
         if let Some((what, fix)) = modules(facts, half).filter(|_| gains(half)) {
@@ -80,7 +83,7 @@ fn network(facts: &Facts, half: &Half, add: &mut impl FnMut(&str, &str)) {
     if half.can(Act::Connect) == Can::Nothing {
         add(
             "this kernel takes none of the hooks of cgroups, so connections are not seen",
-            "boot Linux 6.16 or newer, or a kernel with BPF among its security modules",
+            "boot Linux 6.16 or newer, or a kernel that runs BPF LSM programs",
         );
     } else if facts.cgroup.is_none() {
         add(

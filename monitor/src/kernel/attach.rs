@@ -293,6 +293,7 @@ const fn is_the_hosts(error: &KernelError) -> bool {
 pub(super) fn function(hook: &str) -> String {
     match hook {
         "bprm_check_security" => "security_bprm_check".to_owned(),
+        "userns_create" => "security_create_user_ns".to_owned(),
         hook => format!("security_{hook}"),
     }
 }

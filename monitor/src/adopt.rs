@@ -90,7 +90,7 @@ impl Adoption<'_> {
 }
 
 /// What a process shows of its start, as far as it has not changed it since.
-fn shown<'a>(running: &'a Running, environment: &'a [Vec<u8>]) -> Start<'a> {
+pub(crate) fn shown<'a>(running: &'a Running, environment: &'a [Vec<u8>]) -> Start<'a> {
     let image = &running.process.image;
     Start {
         exe: image.exe.as_deref().unwrap_or_default(),
@@ -103,7 +103,7 @@ fn shown<'a>(running: &'a Running, environment: &'a [Vec<u8>]) -> Start<'a> {
 }
 
 /// The environment of a process, where anybody is recognised by it.
-fn environment(plan: &KernelPlan, running: &Running) -> Vec<Vec<u8>> {
+pub(crate) fn environment(plan: &KernelPlan, running: &Running) -> Vec<Vec<u8>> {
     let asked = plan.header.flags & header_flag::ENVIRONMENT != 0;
     if asked { host::environment(running.id.pid) } else { Vec::new() }
 }

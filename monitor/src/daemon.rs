@@ -250,7 +250,11 @@ impl Daemon {
             "tier": in_force.map(|rules| rules.tier.name()),
             "sessions": pipeline.agents.sessions(),
             "processes_known": pipeline.agents.processes.len(),
-            "kernel": { "counters": counters },
+            "kernel": {
+                "rung": kernel.rung().name(),
+                "hooks": hooks(kernel),
+                "counters": counters,
+            },
             "events": {
                 "decoded": seen.events,
                 "refused": seen.refused,
@@ -267,6 +271,16 @@ impl Daemon {
             },
         })
     }
+}
+
+/// Which hooks are attached, and which this kernel does not have.
+fn hooks(kernel: &Kernel) -> Value {
+    let missing = kernel.lost().iter().map(|lost| {
+        let acts: Vec<&str> = lost.acts.iter().map(|act| act.name()).collect();
+        json!({ "hook": lost.program, "acts": acts, "why": lost.why })
+    });
+    let (wanted, missing) = (kernel.wanted(), missing.collect::<Vec<_>>());
+    json!({ "wanted": wanted, "attached": wanted - missing.len(), "missing": missing })
 }
 
 /// What is left of each grant that may be used a number of times.

@@ -47,6 +47,7 @@ pub mod drift;
 mod adopt;
 pub mod control;
 mod counted;
+pub mod doctor;
 mod engine;
 mod exchange;
 pub mod host;

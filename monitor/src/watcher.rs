@@ -425,13 +425,19 @@ impl Watcher {
     pub(crate) fn summary(&self) -> String {
         let Some(in_force) = self.pipeline.in_force() else { return "no rules".to_owned() };
         let RuleSet { agents, files, .. } = &in_force.rules;
+        let kernel = &self.kernel;
+        let missing = match kernel.lost().len() {
+            0 => String::new(),
+            missing => format!(", {missing} of {} hooks missing", kernel.wanted()),
+        };
         format!(
-            "{} for {} from {}, plan {}, tier {}, {}",
+            "{} for {} from {}, plan {}, tier {} ({}{missing}), {}",
             count(in_force.enforced(), "rule"),
             count(agents.len(), "agent"),
             count(*files, "file"),
             in_force.serial,
             in_force.tier.name(),
+            kernel.rung().name(),
             count(self.pipeline.agents.sessions(), "session"),
         )
     }

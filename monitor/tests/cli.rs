@@ -39,11 +39,31 @@ fn without_a_capability_the_daemon_says_which_and_ends_with_4() {
     assert!(!said.contains("ready"), "{said}");
 }
 
-/// Without root it has no such capability; with root it is not given it.
+#[test]
+fn without_a_capability_doctor_says_which_and_ends_with_4() {
+    let output = without_cap_bpf(&["doctor"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("\nrights     MISSING CAP_BPF"), "{said}");
+    assert!(said.contains("\ntier       not known\n"), "{said}");
+}
+
+#[test]
+fn without_a_capability_check_says_that_the_tier_is_assumed() {
+    let output = without_cap_bpf(&["check", "--on-this-host", "rules/demo"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.starts_with("tier react, assumed: CAP_BPF is missing: run as root"), "{said}");
+}
+
 fn daemon_without_cap_bpf() -> Output {
+    without_cap_bpf(&["daemon", "--rules", "rules/demo", "--socket", "rules/no-daemon-here.sock"])
+}
+
+/// Without root it has no such capability; with root it is not given it.
+fn without_cap_bpf(arguments: &[&str]) -> Output {
     let mut daemon = Command::new(DRIFTWATCH);
-    daemon.current_dir(top()).args(["daemon", "--rules", "rules/demo"]);
-    daemon.args(["--socket", "rules/no-daemon-here.sock"]);
+    daemon.current_dir(top()).args(arguments);
     // SAFETY: one system call on plain numbers, between fork and exec. Only root may, and only root needs it.
     unsafe {
         daemon.pre_exec(|| {

@@ -14,6 +14,8 @@ mod arguments;
 mod claims;
 /// Agents in containers.
 mod containers;
+/// What is said of this host.
+mod doctor;
 /// Programs that may not be started.
 mod exec;
 /// What may go wrong around the daemon.

@@ -42,7 +42,7 @@ fn is_refused(daemon: &mut Command, code: i32, names: &[&str]) -> anyhow::Result
 }
 
 /// The command, in a mount namespace of its own where the shell has done this before.
-fn in_a_private_world(setup: &str, place: &Path, command: &Command) -> Command {
+pub(crate) fn in_a_private_world(setup: &str, place: &Path, command: &Command) -> Command {
     let mut shell = Command::new("unshare");
     let script = format!(r#"set -e; {setup}; exec "$@""#);
     shell.args(["-m", "/bin/sh", "-c", &script]).arg(place);

@@ -5,6 +5,7 @@
 
 mod daemon;
 mod diff;
+mod doctor;
 mod format;
 mod init;
 mod learn;
@@ -23,6 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use self::{
     daemon::{DaemonArguments, RunArguments, StatusArguments},
     diff::DiffArguments,
+    doctor::DoctorArguments,
     format::ExplainArguments,
     init::InitArguments,
     learn::{DriftArguments, LearnArguments},
@@ -59,6 +61,17 @@ enum Command {
 Exit codes: the command's own, 125 where it could not be made a session, 126 where it cannot be
 started, 127 where it was not found.")]
     Run(RunArguments),
+    /// Say what this host can refuse, kill or see, how it was found out, and what is worth doing (needs root)
+    #[command(after_help = "Examples:
+  driftwatch doctor
+  driftwatch doctor --rules rules.d              and what becomes of each rule
+  driftwatch doctor -o json | jq .half.missing
+
+It loads what the daemon would load, attaches nothing, and changes nothing. Needs no daemon.
+
+Exit codes: 0 nothing is worth doing, 1 something is, 4 rights are missing, 5 nothing can be watched
+on this kernel.")]
+    Doctor(DoctorArguments),
     /// Write a rules directory to begin with, for the agents found on this host; refuses nothing
     #[command(after_help = "Examples:
   driftwatch init rules.d
@@ -70,7 +83,8 @@ A directory that has rule files already is left alone.")]
     #[command(after_help = "Examples:
   driftwatch check rules.d
   driftwatch check 10-agents.yaml 20-secrets.yaml && echo fine
-  driftwatch check --on-this-host rules.d        what becomes of each rule here; 1 if any does less than it asks")]
+  driftwatch check --on-this-host rules.d        what becomes of each rule here; 1 if any does less than it asks
+  driftwatch check --tier react rules.d          the same of a host of that tier")]
     Check(CheckArguments),
     /// Show rules as they were understood: lists opened, defaults filled in, where each thing came from
     #[command(after_help = "Examples:
@@ -188,6 +202,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Daemon(arguments) => daemon::daemon(arguments),
         Command::Run(arguments) => daemon::run(arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Check(arguments) => rules::check(&arguments),
         Command::Show(arguments) => rules::show(&arguments),

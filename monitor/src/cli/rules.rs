@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use super::{Output, PROBLEM, RULES, daemon::EngineSockets, fail, say};
 use crate::{
     daemon::{self, RulesError, compile_errors, count},
-    engine,
+    doctor::look,
     host::{self, Host},
     rules::{
         self,
@@ -32,13 +32,34 @@ pub(super) struct CheckArguments {
     #[command(flatten)]
     rules: RulePaths,
     /// Say what becomes of each rule on this host: exit code 1 if any does less than it asks for
-    #[arg(long)]
+    #[arg(long, group = "of_a_host")]
     on_this_host: bool,
+    /// The same of a host of this tier, without looking at this one
+    #[arg(long, value_name = "TIER", group = "of_a_host", conflicts_with = "on_this_host")]
+    tier: Option<TierName>,
     #[command(flatten)]
     engines: EngineSockets,
     /// How that looks
-    #[arg(short, long, default_value = "text", requires = "on_this_host")]
+    #[arg(short, long, default_value = "text", requires = "of_a_host")]
     output: Output,
+}
+
+/// What a host can do, without the rest of it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TierName {
+    // Every act can be refused before it happens. (Not said in the help: the list would take a screen.)
+    Prevent,
+    // Only what goes over the network can be; the rest is killed afterwards.
+    React,
+}
+
+impl TierName {
+    const fn tier(self) -> Tier {
+        match self {
+            Self::Prevent => Tier { holds: Tier::REACT.holds, ..Tier::PREVENT },
+            Self::React => Tier::REACT,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,19 +96,26 @@ pub(super) fn check(arguments: &CheckArguments) -> ExitCode {
     if let Err(code) = compiled(&rules) {
         return code;
     }
-    if arguments.on_this_host {
-        return on_this_host(&rules, arguments);
+    match arguments.tier {
+        Some(name) => said(&of_tier(&rules, &name.tier(), arguments), arguments),
+        None if arguments.on_this_host => said(&on_this_host(&rules, arguments), arguments),
+        None => say(&format!("ok: {}\n", counts(&rules))),
     }
-    say(&format!("ok: {}\n", counts(&rules)))
 }
 
+/// Compiled for every host: there may be room on one and not on another.
 fn compiled(rules: &RuleSet) -> Result<KernelPlan, ExitCode> {
+    compiled_for(rules, &TierName::Prevent.tier())?;
+    compiled_for(rules, &Tier::REACT)
+}
+
+fn compiled_for(rules: &RuleSet, tier: &Tier) -> Result<KernelPlan, ExitCode> {
     let host = Host::read();
     let agent_numbers: Vec<u32> = (1..).take(rules.agents.len()).collect();
     let ground = Ground {
         secret: daemon::secret().unwrap_or(0x5ca1_ab1e_0ddb_a115),
         homes: &host.homes,
-        tier: &Tier::REACT,
+        tier,
         serial: 1,
         agent_numbers: &agent_numbers,
         watch: false,
@@ -101,21 +129,43 @@ fn compiled(rules: &RuleSet) -> Result<KernelPlan, ExitCode> {
     })
 }
 
-fn on_this_host(rules: &RuleSet, arguments: &CheckArguments) -> ExitCode {
-    let mut settled = rules.clone();
-    let mut engines = Vec::new();
-    if contained::asks_engines(rules) {
-        let report = engine::ask_once(&arguments.engines.engines);
-        if let Some(containers) = report.containers() {
-            contained::settle(&mut settled, containers);
+/// Of this host, by doing. Who may not do it is told so.
+fn on_this_host(rules: &RuleSet, arguments: &CheckArguments) -> Report {
+    match look::half() {
+        Ok((half, tier)) => {
+            let mut report = of_tier(rules, &tier, arguments);
+            let is_asked = |act: &&str| report.rules.iter().any(|line| *line.act == **act);
+            let lines =
+                half.missing.iter().filter(|missing| missing.acts.iter().any(|act| is_asked(&act)));
+            let lines: Vec<String> = lines
+                .map(|missing| {
+                    format!(
+                        "{}: what `{}` would see ({})",
+                        missing.acts.join(", "),
+                        missing.hook,
+                        missing.why
+                    )
+                })
+                .collect();
+            report.unseen.extend(lines);
+            Report { rung: Some(half.rung.name()), ..report }
         }
-        engines = report.lines();
+        Err(error) => {
+            Report { assumed: Some(error.brief()), ..of_tier(rules, &Tier::REACT, arguments) }
+        }
     }
-    let report = Report { engines, ..Report::new(&settled, &Tier::REACT, Moment::now()) };
+}
+
+fn of_tier(rules: &RuleSet, tier: &Tier, arguments: &CheckArguments) -> Report {
+    let (settled, engines) = look::settled(rules, &arguments.engines.engines);
+    Report { engines, ..Report::new(&settled, tier, Moment::now()) }
+}
+
+fn said(report: &Report, arguments: &CheckArguments) -> ExitCode {
     let said = match arguments.output {
         Output::Text => say(&report.to_string()),
         Output::Json => {
-            let mut report = serde_json::to_value(&report).expect("plain data");
+            let mut report = serde_json::to_value(report).expect("plain data");
             report["schema"] = "driftwatch.on-this-host/v1".into();
             say(&format!("{report:#}\n"))
         }

@@ -202,10 +202,8 @@ impl Attachment {
     }
 
     fn lose(&mut self, row: &Row, error: &KernelError) {
-        let why = error.to_string();
-        log::debug!("{} is not there: {why}", row.program);
-        let why = why.lines().next().unwrap_or_default().to_owned();
-        self.lost.push(Lost { program: row.program, acts: row.acts, why });
+        log::debug!("{} is not there: {error}", row.program);
+        self.lost.push(Lost { program: row.program, acts: row.acts, why: error.brief() });
     }
 
     fn load_one(
@@ -237,8 +235,11 @@ impl Attachment {
     pub(super) fn attach(&mut self, ebpf: &mut Ebpf) -> Result<(), KernelError> {
         for row in self.loaded.clone() {
             match self.attach_one(ebpf, row) {
-                Err(error) if row.essential => return Err(error),
-                Err(error) => self.lose(row, &error),
+                Err(error) if row.essential || is_the_hosts(&error) => return Err(error),
+                Err(error) => {
+                    self.lose(row, &error);
+                    self.loaded.retain(|loaded| loaded.program != row.program);
+                }
                 Ok(()) => {}
             }
         }
@@ -271,6 +272,11 @@ impl Attachment {
         attached.map_err(|source| refused(row, "attach", source))
     }
 
+    /// Whether a hook that sees an act is there.
+    pub(super) fn sees(&self, act: Act) -> bool {
+        self.loaded.iter().any(|row| row.acts.contains(&act))
+    }
+
     /// Whether an act can be refused before it happens: a hook that can is there.
     pub(super) fn refuses(&self, act: Act) -> bool {
         let can = |hook| matches!(hook, Hook::Cgroup | Hook::Security);
@@ -278,10 +284,21 @@ impl Attachment {
     }
 }
 
+/// How many programs are attached on a rung, where all can be.
+pub(super) fn wanted(rung: Rung) -> usize {
+    TABLE.iter().filter(|row| row.is_on(rung) && row.hook != Hook::Asked).count()
+}
+
+/// Whether somebody forgot to mount something: that is said, and not done without.
+const fn is_the_hosts(error: &KernelError) -> bool {
+    matches!(error, KernelError::MountInfo(_) | KernelError::NoCgroup | KernelError::Cgroup { .. })
+}
+
 /// The kernel function that asks the security modules about a hook (security/security.c).
 pub(super) fn function(hook: &str) -> String {
     match hook {
         "bprm_check_security" => "security_bprm_check".to_owned(),
+        "userns_create" => "security_create_user_ns".to_owned(),
         hook => format!("security_{hook}"),
     }
 }

@@ -32,7 +32,7 @@ pub use self::{
     modify_return::ModifyReturnError,
     offsets::OffsetError,
     ring::Rings,
-    rung::{Broken, Rung},
+    rung::{Broken, Fault, Rung, is_built_with_lsm},
 };
 
 use crate::rules::evaluate::Tier;
@@ -126,6 +126,20 @@ pub enum KernelError {
     Rings(#[source] io::Error),
 }
 
+impl KernelError {
+    /// Its first line, without what the verifier wrote.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        first_line(&self.to_string())
+    }
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.split_once(". Verifier output:").map_or(line, |(answer, _)| answer);
+    line.trim_end().to_owned()
+}
+
 /// An error and what is behind it on one line, each said once.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -174,7 +188,6 @@ impl Kernel {
                 .find(|rung| match rung::try_out(&ebpf, &types, *rung) {
                     Ok(()) => true,
                     Err(why) => {
-                        log::warn!("{} does not bear: {}", rung.name(), why.why);
                         broken.push(why);
                         false
                     }
@@ -189,10 +202,8 @@ impl Kernel {
                 }
                 Err(error) if rung == Rung::Tracepoints => return Err(error),
                 Err(error) => {
-                    let why = error.to_string();
-                    log::warn!("{} does not bear: {why}", rung.name());
-                    let why = why.lines().next().unwrap_or_default().to_owned();
-                    broken.push(Broken { rung, why });
+                    log::warn!("{}: {error}", rung.name());
+                    broken.push(Broken { rung, fault: Fault::Incomplete, why: error.brief() });
                 }
             }
         }
@@ -254,11 +265,18 @@ impl Kernel {
         &self.attachment.lost
     }
 
+    /// How many hooks its rung has, those that this kernel does not have included.
+    #[must_use]
+    pub fn wanted(&self) -> usize {
+        attach::wanted(self.rung())
+    }
+
     /// What this host can do.
     #[must_use]
     pub fn tier(&self) -> Tier {
         let mut tier = Tier::REACT;
         for act in Act::ALL {
+            tier.sees[act as usize] = self.attachment.sees(act);
             tier.refuses[act as usize] = self.attachment.refuses(act);
         }
         tier
@@ -323,16 +341,38 @@ fn give_back_memory() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12), `CAP_SYS_PTRACE` (19): capabilities(7).
-fn require_capabilities() -> Result<(), KernelError> {
-    const NEEDED: &str = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE";
+/// What is needed, all of it.
+const NEEDED: &str = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE";
+
+/// The capabilities that this process would need and has not, of `CAP_BPF` (39), `CAP_PERFMON` (38), `CAP_NET_ADMIN` (12)
+/// and `CAP_SYS_PTRACE` (19): capabilities(7).
+#[must_use]
+pub fn missing_capabilities() -> Vec<&'static str> {
     let effective =
         rustix::thread::capabilities(None).map(|sets| sets.effective.bits()).unwrap_or(0);
     let all = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN"), (19, "CAP_SYS_PTRACE")];
-    for (bit, missing) in all {
-        if effective & (1 << bit) == 0 {
-            return Err(KernelError::Capability { missing, needed: NEEDED });
-        }
+    all.into_iter().filter(|(bit, _)| effective & (1 << bit) == 0).map(|(_, name)| name).collect()
+}
+
+fn require_capabilities() -> Result<(), KernelError> {
+    match missing_capabilities().first() {
+        Some(missing) => Err(KernelError::Capability { missing, needed: NEEDED }),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_error_only_what_the_kernel_answered_is_kept() {
+        assert_eq!(first_line("no (os error 1). Verifier output: "), "no (os error 1)");
+        assert_eq!(
+            first_line("no (os error 13). Verifier output: 0: (b7)\n1: (95)"),
+            "no (os error 13)"
+        );
+        assert_eq!(first_line("it is not there"), "it is not there");
+        assert_eq!(first_line(""), "");
+    }
 }

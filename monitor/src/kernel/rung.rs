@@ -5,6 +5,7 @@
 use std::{fs::File, os::fd::RawFd};
 
 use aya::{Btf, Ebpf};
+use aya_obj::btf::BtfKind;
 
 use super::{
     KernelError,
@@ -45,11 +46,24 @@ impl Rung {
     }
 }
 
+/// What is wrong with a rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The kernel does not take such a program.
+    Refused,
+    /// It takes it, and never runs it.
+    Silent,
+    /// It runs it, and cannot have all that the rung stands on.
+    Incomplete,
+}
+
 /// A rung that does not bear on this kernel, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     /// The rung.
     pub rung: Rung,
+    /// What is wrong with it.
+    pub fault: Fault,
     /// What the kernel answered, or that nothing came.
     pub why: String,
 }
@@ -59,16 +73,18 @@ const HOOK: &str = "file_open";
 
 /// Tries a rung. The error says what the kernel answered.
 pub(super) fn try_out(ebpf: &Ebpf, types: &Btf, rung: Rung) -> Result<(), Broken> {
+    let broken = |fault, why: String| Broken { rung, fault, why };
     let ran = match rung {
         Rung::Tracepoints => return Ok(()),
         Rung::Lsm => runs(ebpf, types, &format!("bpf_lsm_{HOOK}"), Way::Lsm),
         Rung::ModifyReturn => runs(ebpf, types, &function(HOOK), Way::ModifyReturn),
     };
-    let broken = |why: &str| Err(Broken { rung, why: why.to_owned() });
     match ran {
         Ok(true) => Ok(()),
-        Ok(false) => broken("the program was attached and never ran"),
-        Err(error) => broken(error.to_string().lines().next().unwrap_or_default()),
+        Ok(false) => {
+            Err(broken(Fault::Silent, "the program was attached and never ran".to_owned()))
+        }
+        Err(error) => Err(broken(Fault::Refused, error.brief())),
     }
 }
 
@@ -95,4 +111,12 @@ fn counting(array: RawFd) -> [u64; 6] {
         0xb7,           // r0 = 0
         0x95,           // exit
     ]
+}
+
+/// Whether this kernel was built with BPF among its security modules (`CONFIG_BPF_LSM`), whether or not it is one of
+/// those in use: it has the functions then that such programs are attached to. `None` where its types cannot be read.
+#[must_use]
+pub fn is_built_with_lsm() -> Option<bool> {
+    let types = Btf::from_sys_fs().ok()?;
+    Some(types.id_by_type_name_kind(&format!("bpf_lsm_{HOOK}"), BtfKind::Func).is_ok())
 }

@@ -18,6 +18,8 @@ use super::{
 /// What this host can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier {
+    /// For each act, by number: whether any hook sees it.
+    pub sees: [bool; Act::COUNT],
     /// For each act, by number: whether it can be refused before it happens.
     pub refuses: [bool; Act::COUNT],
     /// For each act, by number: whether it can wait for a person's answer.
@@ -26,19 +28,32 @@ pub struct Tier {
 
 impl Tier {
     /// Every act can be refused, and wait.
-    pub const PREVENT: Self = Self { refuses: [true; Act::COUNT], holds: [true; Act::COUNT] };
+    pub const PREVENT: Self =
+        Self { sees: [true; Act::COUNT], refuses: [true; Act::COUNT], holds: [true; Act::COUNT] };
     /// Only what goes over the network can be refused, nothing waits.
     pub const REACT: Self = {
         let mut refuses = [false; Act::COUNT];
         refuses[Act::Connect as usize] = true;
         refuses[Act::Listen as usize] = true;
-        Self { refuses, holds: [false; Act::COUNT] }
+        Self { sees: [true; Act::COUNT], refuses, holds: [false; Act::COUNT] }
     };
 
     /// The word that reports use: `prevent` where every act can be refused, or else `react`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        if self.refuses == Self::PREVENT.refuses { "prevent" } else { "react" }
+        if self.prevents() { "prevent" } else { "react" }
+    }
+
+    /// Whether every act can be refused before it happens.
+    #[must_use]
+    pub fn prevents(&self) -> bool {
+        self.refuses == Self::PREVENT.refuses
+    }
+
+    /// Whether any hook sees an act.
+    #[must_use]
+    pub const fn can_see(&self, act: Act) -> bool {
+        self.sees[act as usize]
     }
 
     /// Whether an act can be refused before it happens.

@@ -16,6 +16,10 @@ use crate::rules::{
 pub struct Report {
     /// `react` or `prevent`.
     pub tier: &'static str,
+    /// In which way acts are seen here (a rung); none where this host was not looked at.
+    pub rung: Option<&'static str>,
+    /// Why the tier is not known and only taken to be that.
+    pub assumed: Option<String>,
     /// Every rule, in the order written.
     pub rules: Vec<Line>,
     /// Agents that are not recognised by all of their signs.
@@ -55,14 +59,26 @@ impl Report {
         let agents = reach.shortfalls.iter().filter(about_agent);
         let unseen =
             Act::ALL.into_iter().filter(|act| rules.rules.iter().any(|rule| rule.act == *act));
-        let unseen = unseen.filter_map(|act| Some((act, blind_to(act)?)));
+        let unseen = unseen.filter_map(|act| {
+            let what = if tier.can_see(act) { blind_to(act, tier)? } else { "all of it" };
+            Some((act, what))
+        });
         Self {
             tier: tier.name(),
+            rung: None,
+            assumed: None,
             rules: lines.collect(),
             agents: agents.map(|short| format!("{}: {short}", short.place)).collect(),
             engines: Vec::new(),
             unseen: unseen.map(|(act, what)| format!("{act}: {what}", act = act.name())).collect(),
         }
+    }
+
+    fn heading(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tier {}", self.tier)?;
+        self.rung.map_or(Ok(()), |rung| write!(f, " ({rung})"))?;
+        self.assumed.as_ref().map_or(Ok(()), |why| write!(f, ", assumed: {why}"))?;
+        writeln!(f)
     }
 
     /// Whether every rule does what it asks for.
@@ -75,8 +91,12 @@ impl Report {
 fn line(rule: &Rule, shortfalls: &[Shortfall], tier: &Tier) -> Line {
     let own = |short: &&Shortfall| short.of == rule.id && !matches!(short.lost, Lost::Signs { .. });
     let own: Vec<&Shortfall> = shortfalls.iter().filter(own).collect();
-    let lost = own.iter().any(|short| short.lost == Lost::Rule);
-    let mut why: Vec<String> = own.iter().map(|short| reason(short)).collect();
+    let is_seen = tier.can_see(rule.act);
+    let lost = !is_seen || own.iter().any(|short| short.lost == Lost::Rule);
+    let unseen = format!("no hook of this kernel sees {}", rule.act.name());
+    let first = (!is_seen).then_some(unseen);
+    let mut why: Vec<String> =
+        first.into_iter().chain(own.iter().map(|short| reason(short))).collect();
     let enforced = Rule { mode: Mode::Enforce, ..rule.clone() };
     let exceptions = rule.exceptions.iter().map(|exception| &exception.objects);
     let late = exceptions.chain([&rule.objects]).any(looks_at_arguments);
@@ -116,7 +136,18 @@ fn lesser(rule: &Rule, done: Verdict) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "tier {}", self.tier)?;
+        self.heading(f)?;
+        self.body(f)
+    }
+}
+
+impl Report {
+    /// All but the line that says what host it is about.
+    ///
+    /// # Errors
+    ///
+    /// Where `f` takes no more.
+    pub fn body(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width =
             self.rules.iter().map(|line| line.rule.chars().count()).max().unwrap_or(0).max(4);
         writeln!(f, "\n{:width$}  {:9}  {:5}  here", "rule", "act", "asks")?;

@@ -18,8 +18,9 @@ use std::{
 use monitor_common::Act;
 
 pub use self::named::{evaluate_here, needs_name};
-use super::model::{
-    AgentIndex, Exception, Item, Moment, Objects, Place, Rule, RuleSet, Sense, Sign, To,
+use super::{
+    evaluate::Tier,
+    model::{AgentIndex, Exception, Item, Moment, Objects, Place, Rule, RuleSet, Sense, Sign, To},
 };
 
 /// The part of a rule set that the kernel half can do.
@@ -236,16 +237,23 @@ fn by_grants(rule: Rule) -> Vec<Rule> {
     groups.into_iter().map(part).collect()
 }
 
-/// What the hooks do not see of an act, whatever the rules say.
+/// What the hooks do not see of an act, whatever the rules say: those of the react tier, or those that can refuse.
 #[must_use]
-pub const fn blind_to(act: Act) -> Option<&'static str> {
-    match act {
-        Act::Exec => Some("code in memory that belongs to no file"),
-        Act::Write => Some("rename, link, unlink, truncate and chmod"),
-        Act::Connect => Some("UNIX, raw, packet, SCTP and vsock sockets"),
-        Act::Read => None,
-        Act::Listen => Some("UNIX sockets, and TCP that listens without an address of its own"),
-        Act::Privilege => Some("chroot, and the rights that a program gets by being started"),
+pub fn blind_to(act: Act, tier: &Tier) -> Option<&'static str> {
+    match (act, tier.prevents()) {
+        (Act::Exec, _) => Some("code in memory that belongs to no file"),
+        (Act::Read, _) => None,
+        (Act::Write, false) => Some("rename, link, unlink, truncate and chmod"),
+        (Act::Write, true) => Some("extended attributes and times"),
+        (Act::Connect, false) => Some("UNIX, raw, packet, SCTP and vsock sockets"),
+        (Act::Connect, true) => Some("UNIX sockets, and raw and packet sockets that only receive"),
+        (Act::Listen, false) => {
+            Some("UNIX sockets, and TCP that listens without an address of its own")
+        }
+        (Act::Listen, true) => {
+            Some("UNIX and vsock sockets, and UDP at a port of the kernel's choice")
+        }
+        (Act::Privilege, _) => Some("chroot, and the rights that a program gets by being started"),
     }
 }
 

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use driftwatch_tests::child;
 use serde_json::json;
 
 use crate::{
@@ -71,7 +72,7 @@ fn play(
 
 /// Waits until the judge has heard a canary, or there is none that could sing any more.
 fn settle(case: &Case, done: bool) {
-    let patience = if done { HEARD } else { SETTLED } * slowness();
+    let patience = if done { HEARD } else { SETTLED } * child::slowness();
     let begun = Instant::now();
     while !case.path("heard").exists() && begun.elapsed() < patience {
         thread::sleep(GLANCE);
@@ -114,7 +115,7 @@ fn wait(agent: &mut Child, case: &Case, holders: &[i32]) -> io::Result<Option<Ex
                 return Ok(ended);
             }
         }
-        if begun.elapsed() > LIMIT * slowness() {
+        if begun.elapsed() > LIMIT * child::slowness() {
             return Ok(ended);
         }
         thread::sleep(GLANCE);
@@ -149,9 +150,4 @@ fn children() -> Vec<i32> {
     let this = std::process::id();
     let listed = fs::read_to_string(format!("/proc/{this}/task/{this}/children"));
     listed.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
-}
-
-/// How many times slower than an ordinary machine this one is: emulated ones say so in the environment.
-pub(crate) fn slowness() -> u32 {
-    env::var("DRIFTWATCH_SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }

@@ -1,7 +1,7 @@
 //! One try of one technique: the stage as a child, what the canaries heard, how the agent ended.
 
 use std::{
-    env, fs,
+    fs,
     fs::File,
     io::{self, Read, Seek},
     os::{
@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::Context;
 use driftwatch_tests::{
-    child::{end_group, start_bound},
+    child::{end_group, slowness, start_bound},
     ground::SECRET,
     programs,
 };
@@ -217,9 +217,4 @@ fn text(file: &mut File) -> anyhow::Result<String> {
     file.rewind()?;
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// How many times slower than an ordinary machine this one is: emulated ones say so in the environment.
-pub(crate) fn slowness() -> u32 {
-    env::var("DRIFTWATCH_SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }

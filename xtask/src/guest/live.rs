@@ -20,7 +20,7 @@ const PLACE: &str = "/opt/driftwatch";
 /// The test program.
 const TESTS: &str = "live";
 /// Programs beside the tests, which the tests find there.
-const BESIDE: [&str; 3] = ["driftwatch", "actor", "panicker"];
+const BESIDE: [&str; 5] = ["driftwatch", "actor", "panicker", "evade", "evasion"];
 /// What tests read from the checkout, where that lies on this machine.
 const FILES: [&str; 2] = ["rules", "monitor/tests/broken"];
 /// How often a claim is tried, where `DRIFTWATCH_TIMES` does not say it: on an emulated processor each takes some

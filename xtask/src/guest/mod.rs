@@ -93,6 +93,25 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<ExitCode> {
     Ok(if tally.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Builds what a guest runs, boots a kernel, lets it run a command, and returns what that printed and how it ended.
+pub(crate) fn errand(
+    checkout: &Checkout,
+    version: &str,
+    lsm: Option<&str>,
+    command: &[String],
+    tell: impl FnMut(&str),
+) -> Result<Ended> {
+    let toolchain = setup::ensure(checkout, Scope::Guest)?;
+    let kernel = kernel(checkout, version)?;
+    let luggage = live::build(checkout, toolchain)?;
+    let mut machine = Machine::default();
+    machine.words.extend(lsm.map(|words| format!("lsm={words}")));
+    visit(checkout, &kernel, &machine, &luggage, &live::command(command), LIMIT, tell)
+}
+
+/// Time for one errand: an emulated machine takes some twenty times as long as this one.
+const LIMIT: Duration = Duration::from_secs(90 * 60);
+
 /// The newest kernel whose release begins with `version`, fetched if need be.
 pub(crate) fn kernel(checkout: &Checkout, version: &str) -> Result<Kernel> {
     kernel::get(&checkout.guest("kernels"), version)

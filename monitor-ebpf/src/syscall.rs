@@ -65,8 +65,6 @@ const BPF: What = 17;
 const MODULE: What = 18;
 /// Sets up an `io_uring`.
 const URING: What = 19;
-/// Starts a program.
-const EXECUTE: What = 20;
 
 /// Calls by their 64-bit numbers (arch/x86/entry/syscalls/syscall_64.tbl; above 511 those of x32) and by their
 /// 32-bit numbers (`syscall_32.tbl` there).
@@ -110,8 +108,6 @@ const CALLS: &[(What, &[usize], &[usize])] = &[
     (MODULE, &[175, 313, 176, 246, 320, 528], &[128, 350, 129, 283]),
     // io_uring_setup
     (URING, &[425], &[425]),
-    // execve, execveat, and of x32
-    (EXECUTE, &[59, 322, 520, 545], &[11, 358]),
 ];
 
 /// By number: what it is by the 64-bit gate, in the low byte, and by the 32-bit gate. One load says for most calls
@@ -151,12 +147,6 @@ pub(crate) fn asked(task: *const u8) -> Option<Privilege> {
     }
 }
 
-/// Whether a task is in the system call that starts a program.
-#[inline(always)]
-pub(crate) fn starts_program(task: *const u8) -> bool {
-    matches!(Call::of_task(task), Some((_, EXECUTE)))
-}
-
 /// Runs for every system call of the host: numbers first.
 ///
 /// proto: `void sys_exit(struct pt_regs *regs, long ret)`
@@ -182,7 +172,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let compat = status & STATUS_COMPAT != 0;
     let what = (if compat { by_gate >> 8 } else { by_gate & 0xff }) as What;
     let call = Call { regs, task, compat, number, result };
-    if what == OTHER || what == EXECUTE || !call.may_concern(what) {
+    if what == OTHER || !call.may_concern(what) {
         return 0;
     }
     let Some(tag) = task::tag(task) else { return 0 };

@@ -7,7 +7,7 @@ use super::{PASS, answer};
 use crate::{
     field::{self, Address},
     load::{self, VM_EXEC},
-    program, syscall, task,
+    program, task,
 };
 
 /// `PROT_EXEC`, include/uapi/asm-generic/mman-common.h.
@@ -30,7 +30,8 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     answer(program::judge(tag, file as Address, origin))
 }
 
-/// A file, or none, is about to be mapped.
+/// A file, or none, is about to be mapped: by the process, or by the kernel for it, as the loader is that a program
+/// names.
 ///
 /// proto: `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`
 #[lsm(hook = "mmap_file")]
@@ -41,7 +42,9 @@ pub(crate) fn mmap_file(ctx: LsmContext) -> i32 {
     }
     let task = task::current();
     let Some(tag) = task::tag(task) else { return PASS };
-    if syscall::starts_program(task) {
+    let own = field::read::<Address>(task as Address, &field::TASK_MM)
+        .and_then(|mm| field::read::<Address>(mm, &field::MM_EXE_FILE));
+    if own == Ok(file) {
         return PASS; // judged when it was about to be started
     }
     answer(program::judge(tag, file, Origin::Load))

@@ -134,20 +134,9 @@ fn on_this_host(rules: &RuleSet, arguments: &CheckArguments) -> Report {
     match look::half() {
         Ok((half, tier)) => {
             let mut report = of_tier(rules, &tier, arguments);
-            let is_asked = |act: &&str| report.rules.iter().any(|line| *line.act == **act);
-            let lines =
-                half.missing.iter().filter(|missing| missing.acts.iter().any(|act| is_asked(&act)));
-            let lines: Vec<String> = lines
-                .map(|missing| {
-                    format!(
-                        "{}: what `{}` would see ({})",
-                        missing.acts.join(", "),
-                        missing.hook,
-                        missing.why
-                    )
-                })
-                .collect();
-            report.unseen.extend(lines);
+            let is_asked = |act: &str| report.rules.iter().any(|line| line.act == act);
+            let gaps = half.gaps(is_asked);
+            report.unseen.extend(gaps);
             Report { rung: Some(half.rung.name()), ..report }
         }
         Err(error) => {

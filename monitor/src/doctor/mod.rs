@@ -161,6 +161,15 @@ impl Half {
         !self.rung.prevents()
     }
 
+    /// What missing hooks leave unseen of the acts that somebody asks about, a line for each.
+    pub fn gaps(&self, is_asked: impl Fn(&str) -> bool) -> Vec<String> {
+        let asked = |missing: &&Missing| missing.acts.iter().any(|act| is_asked(act));
+        let line = |Missing { hook, acts, why }: &Missing| {
+            format!("{}: what `{hook}` would see ({why})", acts.join(", "))
+        };
+        self.missing.iter().filter(asked).map(line).collect()
+    }
+
     fn can(&self, act: Act) -> Can {
         let of = self.acts.iter().find(|ability| ability.act == act.name());
         of.map_or(Can::Nothing, |ability| ability.can)

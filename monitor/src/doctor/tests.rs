@@ -145,6 +145,9 @@ fn bpf_lsm_with_hooks_that_this_kernel_has_not() {
     let facts = host(half(Rung::Lsm, &Tier::PREVENT, &[], &missing), "lockdown,capability,bpf");
     insta::assert_snapshot!(facts);
     assert_eq!(facts.health(), Health::Well);
+    let gaps = facts.half.map(|half| half.gaps(|act| act == "write")).unwrap_or_default();
+    let why = "cannot load `path_chown`: this kernel has no such hook";
+    assert_eq!(gaps, [format!("write: what `path_chown` would see ({why})")]);
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub(crate) const TRICKS: &[Trick] = &[
         sys::mount("overlay", case.desk("merged"), "overlay", 0, &lower)?;
         run_mapped(&File::open(case.desk("merged/tool"))?, libc::PROT_READ | libc::PROT_EXEC)
     })
-    .react(BENEATH)
+    .both(BENEATH)
     .needs("overlay"),
     start("X19", "read into memory that is made executable", |case| {
         let memory = sys::memory(0x2000, libc::PROT_READ | libc::PROT_WRITE)?;

@@ -29,7 +29,7 @@ pub(super) const ONE_NAME: Expect = Expect::Limit(
     "on this tier a program is known by the name it is started by, and not by its inode as files are",
 );
 pub(super) const BENEATH: Expect = Expect::Limit(
-    "on this tier a program of an overlay is known by its name there, and not by the file beneath",
+    "a program of an overlay is known by its name there, and not by the file beneath",
 );
 
 pub(crate) const TRICKS: &[Trick] = &[
@@ -58,7 +58,7 @@ pub(crate) const TRICKS: &[Trick] = &[
         become_program(case.desk("bound"))
     })
     .react(ONE_NAME),
-    start("X02d", "an overlay", by_overlay).needs("overlay").react(BENEATH),
+    start("X02d", "an overlay", by_overlay).needs("overlay").both(BENEATH),
     start("X02e", "chroot", |case| {
         chroot(case.path("evil"))?;
         become_program("/tool")

@@ -45,10 +45,16 @@ impl Plan {
     }
 }
 
-/// The plan in force.
+/// The plan in force, if there is any.
 #[inline(always)]
 pub(crate) fn plan() -> Missed<Plan> {
     plan_in(*maps::ACTIVE.get(0).ok_or(Miss::NoPlan)?)
+}
+
+/// The plan in force, for an act of a session: that there is none is counted.
+#[inline(always)]
+pub(crate) fn in_force() -> Option<Plan> {
+    plan().inspect_err(|why| miss::note(*why)).ok()
 }
 
 /// The plan in a bank.

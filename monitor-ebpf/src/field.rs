@@ -27,9 +27,14 @@ pub(crate) type Address = u64;
 /// Reads a field of a structure at an address that may be anything: a bad one is an error.
 #[inline(always)]
 pub(crate) fn read<T>(base: Address, field: &Offset) -> Missed<T> {
+    at(within(base, field))
+}
+
+/// Reads what lies at an address that may be anything: a bad one is an error.
+#[inline(always)]
+pub(crate) fn at<T>(address: Address) -> Missed<T> {
     // SAFETY: the helper checks the address and copies.
-    unsafe { bpf_probe_read_kernel((base + u64::from(field.load())) as *const T) }
-        .map_err(|_| Miss::ObjectUnreadable)
+    unsafe { bpf_probe_read_kernel(address as *const T) }.map_err(|_| Miss::ObjectUnreadable)
 }
 
 /// Address of a structure that lies within another one.

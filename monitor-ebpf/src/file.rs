@@ -63,10 +63,7 @@ pub(crate) fn judge(tag: &Tag, origin: Origin, file: Address) -> u8 {
 /// The same without a call: there can be eight, one within the other.
 #[inline(always)]
 pub(crate) fn judge_here(tag: &Tag, origin: Origin, file: Address) -> u8 {
-    let Ok(plan) = classify::plan() else {
-        miss::note(Miss::NoPlan);
-        return Verdict::Allow as u8;
-    };
+    let Some(plan) = classify::in_force() else { return Verdict::Allow as u8 };
     let plan = &plan;
     // Not `with_scratch`: what it is given to do would become a function of its own.
     let scratch = match scratch::claim() {
@@ -115,13 +112,7 @@ pub(crate) fn of(task: Address, descriptor: u32) -> Missed<Address> {
 /// What is behind a descriptor of a table, 0 for nothing.
 #[inline(always)]
 pub(crate) fn slot(slots: Address, descriptor: u32) -> Missed<Address> {
-    // SAFETY: the helper checks the address.
-    unsafe {
-        aya_ebpf::helpers::bpf_probe_read_kernel(
-            (slots + u64::from(descriptor) * 8) as *const Address,
-        )
-    }
-    .map_err(|_| Miss::ObjectUnreadable)
+    field::at(slots + u64::from(descriptor) * 8)
 }
 
 /// A file may be one that a rule names, under another name.
@@ -209,14 +200,12 @@ impl Open<'_> {
         let mode = mode_of(scratch);
         verdict::only_if(reads, mode & MODE_READ);
         verdict::only_if(writes, mode & MODE_WRITE);
-        if is(scratch, Origin::Inherited) {
-            verdict::without_only(self.plan, reads);
-            verdict::without_only(self.plan, writes);
-        }
         if mode & MODE_BACKING != 0 {
-            // What it is called there is no name that a rule permits.
             // SAFETY: a claimed slot.
             unsafe { (*scratch).origin = Origin::Layer as u32 };
+        }
+        // What it is called there is no name that a rule permits, and what was brought along nobody chose.
+        if is(scratch, Origin::Layer) || is(scratch, Origin::Inherited) {
             verdict::without_only(self.plan, reads);
             verdict::without_only(self.plan, writes);
         }
@@ -229,11 +218,8 @@ impl Open<'_> {
         if self.holding(scratch) == 0 {
             return Verdict::Allow as u8;
         }
-        let place = scratch::object(scratch);
-        classify::clear(place);
-        // SAFETY: a claimed slot.
-        unsafe { (*scratch).labelled = [0; RULE_WORDS] };
-        let start = self.start(place);
+        let place = scratch::begin(scratch);
+        let start = start(place, self.file);
         if start == ROOT && self.is_nameless() {
             return Verdict::Allow as u8;
         }
@@ -252,19 +238,6 @@ impl Open<'_> {
         done
     }
 
-    /// Where the path begins, [`NO_PATH`] where it is not known.
-    #[inline(always)]
-    fn start(&self, place: *mut Place) -> u32 {
-        if self.file == UNKNOWN {
-            return NO_PATH; // noted where it was found out
-        }
-        let buffer = classify::buffer(place);
-        path::of(buffer, field::within(self.file, &field::FILE_PATH)).unwrap_or_else(|why| {
-            miss::note(why);
-            NO_PATH
-        })
-    }
-
     #[inline(always)]
     fn act(&self, scratch: *mut Scratch, act: Act, start: u32) -> u8 {
         let holding = holding_of(scratch, act);
@@ -278,29 +251,53 @@ impl Open<'_> {
         if u64::from(decision.done) | watches == Verdict::Allow as u64 {
             return Verdict::Allow as u8;
         }
+        let done = verdict::carry_out(&decision); // at once: another thread may be waiting for the descriptor
         decision.by_label = by_label(scratch, decision.rule);
-        self.record(scratch, act, &decision, start);
-        verdict::carry_out(&decision)
+        let told = Told { act, decision, start };
+        record(self.plan, self.tag, scratch, inode(self.file), &told);
+        done
     }
+}
 
-    #[inline(never)]
-    fn record(&self, scratch: *mut Scratch, act: Act, decision: &Decision, start: u32) {
-        let mut draft = Draft::new::<File>(scratch);
-        let path_len = draft.path(scratch, start);
-        let inode = field::read::<Address>(self.file, &field::FILE_INODE);
-        let (device, inode) = identity(inode.unwrap_or(0));
-        let header = emit::header(Kind::File, self.tag, self.plan.header.serial);
-        let decision = *decision;
-        let body = File {
-            inode,
-            device,
-            act: act as u32,
-            decision,
-            // SAFETY: a claimed slot.
-            origin: unsafe { (*scratch).origin },
-            path_len,
-            ..File::default()
-        };
-        draft.send(header, body);
+/// Where the path of a file begins, [`NO_PATH`] where it is not known.
+#[inline(always)]
+pub(crate) fn start(place: *mut Place, file: Address) -> u32 {
+    if file == UNKNOWN {
+        return NO_PATH; // noted where it was found out
     }
+    let buffer = classify::buffer(place);
+    path::of(buffer, field::within(file, &field::FILE_PATH)).unwrap_or_else(|why| {
+        miss::note(why);
+        NO_PATH
+    })
+}
+
+/// The inode of a file, 0 where it cannot be read: then the record says so.
+#[inline(always)]
+pub(crate) fn inode(file: Address) -> Address {
+    field::read(file, &field::FILE_INODE).unwrap_or(0)
+}
+
+/// What a record tells of a file.
+#[derive(Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) act: Act,
+    pub(crate) decision: Decision,
+    /// Where the path begins.
+    pub(crate) start: u32,
+}
+
+/// Sends the record of a file: how it came about, and what is special about it, are in the slot.
+#[inline(never)]
+pub(crate) fn record(plan: &Plan, tag: &Tag, scratch: *mut Scratch, inode: Address, told: &Told) {
+    let mut draft = Draft::new::<File>(scratch);
+    let path_len = draft.path(scratch, told.start);
+    let (device, inode) = identity(inode);
+    let header = emit::header(Kind::File, tag, plan.header.serial);
+    // SAFETY: a claimed slot.
+    let (origin, traits) = unsafe { ((*scratch).origin, (*scratch).traits) };
+    let Told { act, decision, .. } = *told;
+    let act = act as u32;
+    let body = File { inode, device, act, decision, origin, path_len, traits, reserved: 0 };
+    draft.send(header, body);
 }

@@ -37,8 +37,6 @@ struct Search {
     tag: *const Tag,
     /// The table of descriptors.
     slots: Address,
-    /// The strongest of what is done.
-    done: u32,
 }
 
 /// proto: `void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
@@ -67,15 +65,11 @@ fn look(task: Address, tag: &Tag) -> Missed<()> {
     if count > DESCRIPTORS {
         miss::note(Miss::DescriptorsUnseen);
     }
-    let mut search = Search { tag, slots: field::read(table, &field::FDT_FD)?, done: 0 };
+    let mut search = Search { tag, slots: field::read(table, &field::FDT_FD)? };
     // SAFETY: the callback takes a `Search`, which outlives the call.
     unsafe {
         let count = count.min(DESCRIPTORS);
         bpf_loop(count, one_descriptor as *mut c_void, (&raw mut search).cast(), 0);
-    }
-    if verdict::refuses(search.done as u8) {
-        let kill = Decision { rule: NO_RULE, done: Verdict::Kill as u8, ..Decision::default() };
-        let _done = verdict::carry_out(&kill);
     }
     Ok(())
 }
@@ -83,7 +77,7 @@ fn look(task: Address, tag: &Tag) -> Missed<()> {
 /// Judges the `index`th descriptor, if it is of a file.
 extern "C" fn one_descriptor(index: u32, search: *mut Search) -> i64 {
     // SAFETY: `bpf_loop` passes the `Search` that it was given, with the tag of a task.
-    let (search, tag) = unsafe { (&mut *search, &*(*search).tag) };
+    let (search, tag) = unsafe { (&*search, &*(*search).tag) };
     let found = file::slot(search.slots, index).and_then(|file| {
         if file == 0 {
             return Ok(0);
@@ -95,9 +89,11 @@ extern "C" fn one_descriptor(index: u32, search: *mut Search) -> i64 {
     match found {
         Ok(0) => {}
         Ok(file) => {
-            let done = u32::from(file::judge_here(tag, Origin::Inherited, file));
-            if done > search.done {
-                search.done = done;
+            // Nothing is kept from one to the next: the verifier would follow it through all of them.
+            if verdict::refuses(file::judge_here(tag, Origin::Inherited, file)) {
+                let kill =
+                    Decision { rule: NO_RULE, done: Verdict::Kill as u8, ..Decision::default() };
+                let _done = verdict::carry_out(&kill);
             }
         }
         Err(why) => miss::note(why),

@@ -11,7 +11,7 @@ use aya_log_ebpf::debug;
 use monitor_common::{
     Act, Verdict,
     counter::Miss,
-    plan::{AUX_WORDS, CLAUSE_ROWS, RULE_WORDS, Space, header_flag, row},
+    plan::{AUX_WORDS, CLAUSE_ROWS, Space, header_flag, row},
     privilege::Privilege,
     process::{Exec, Exit, Fork, exec_flag},
     record::{ARGV_BYTES, Decision, Header, Kind, NO_RULE},
@@ -26,7 +26,7 @@ use crate::{
     file, lists, maps,
     miss::{self, Missed},
     path, privilege,
-    scratch::{self, PATH_BUFFER, Scratch},
+    scratch::{self, Scratch},
     scripts, task, traits,
     verdict::{self, Exe},
 };
@@ -125,16 +125,10 @@ fn judge_unknown(plan: &Plan, tag: Option<&Tag>) {
 /// Bits of the executable, and where its path begins.
 #[inline(always)]
 fn classify_new_program(plan: &Plan, scratch: *mut Scratch, file: Address) -> Missed<u32> {
-    let place = scratch::object(scratch);
-    classify::clear(place);
-    // SAFETY: a claimed slot.
-    unsafe { (*scratch).labelled = [0; RULE_WORDS] };
+    let place = scratch::begin(scratch);
     let start = path::of(classify::buffer(place), field::within(file, &field::FILE_PATH));
     match start {
-        Ok(start) => {
-            classify::path(plan, place, start, Space::Absolute);
-            file::label(plan, scratch, file);
-        }
+        Ok(start) => classify::path(plan, place, start, Space::Absolute),
         Err(why) => miss::note(why),
     }
     start
@@ -209,6 +203,7 @@ impl New<'_> {
         verdict::hold(self.plan, tag, Act::Exec, holding);
         let mut decision = match self.exe {
             Ok(_) => {
+                file::label(self.plan, self.scratch, self.file);
                 lists::classify(self.plan, self.scratch);
                 verdict::of(self.plan, holding, self.scratch, Exe::OfCurrent)
             }
@@ -304,9 +299,7 @@ impl New<'_> {
     #[inline(never)]
     fn record(&self, tag: &Tag, decision: Decision, mut flags: u32) {
         let mut draft = Draft::new::<Exec>(self.scratch);
-        // SAFETY: a claimed slot.
-        let path = unsafe { (&raw mut (*self.scratch).object.path).cast::<u8>() };
-        let exe_len = self.exe.map_or(0, |start| append_path(&mut draft, path, start));
+        let exe_len = self.exe.map_or(0, |start| draft.path(self.scratch, start));
         let cwd_len = self.append_cwd(&mut draft);
         let (argv_len, cut) = self.append_arguments(&mut draft);
         flags |= cut;
@@ -332,12 +325,11 @@ impl New<'_> {
 
     #[inline(always)]
     fn append_cwd(&self, draft: &mut Draft) -> u32 {
-        // SAFETY: a claimed slot.
-        let buffer = unsafe { &raw mut (*self.scratch).object.path };
+        let buffer = classify::buffer(scratch::object(self.scratch));
         let start = field::read::<Address>(self.task as Address, &field::TASK_FS)
             .and_then(|fs| path::of(buffer, field::within(fs, &field::FS_PWD)));
         match start {
-            Ok(start) => append_path(draft, buffer.cast(), start),
+            Ok(start) => draft.path(self.scratch, start),
             Err(_) => {
                 miss::note(Miss::CwdUnreadable);
                 0
@@ -369,13 +361,6 @@ impl New<'_> {
         }
         (copied, cut)
     }
-}
-
-#[inline(always)]
-fn append_path(draft: &mut Draft, buffer: *const u8, start: u32) -> u32 {
-    let start = start & (PATH_BUFFER as u32 - 1);
-    // SAFETY: masked to the buffer.
-    draft.kernel_bytes(unsafe { buffer.add(start as usize) }, PATH_BUFFER as u32 - start)
 }
 
 /// What the search through the clauses works on.

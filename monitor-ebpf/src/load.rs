@@ -20,7 +20,7 @@ use crate::{
 
 /// `PROT_READ` and `PROT_EXEC`, include/uapi/asm-generic/mman-common.h.
 const READ: u64 = 1;
-const EXEC: u64 = 4;
+pub(crate) const EXEC: u64 = 4;
 /// `MAP_ANONYMOUS`, the same.
 const ANONYMOUS: u64 = 0x20;
 /// `READ_IMPLIES_EXEC`, include/uapi/linux/personality.h.

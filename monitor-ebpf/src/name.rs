@@ -2,21 +2,12 @@
 //! that is writing, at the name. A file that gets another name counts as read as well: under the new one no rule may
 //! know it, so only the rules that forbid it are asked.
 
-use monitor_common::{
-    Act, Verdict,
-    counter::Miss,
-    file::{File, Origin},
-    plan::{RULE_WORDS, Space},
-    record::{Decision, Kind},
-    tag::Tag,
-};
+use monitor_common::{Act, Verdict, file::Origin, plan::Space, tag::Tag};
 
 use crate::{
     classify::{self, Plan},
-    emit::{self, Draft},
     field::{self, Address},
-    file::{self, NO_PATH},
-    lifecycle::identity,
+    file::{self, NO_PATH, Told},
     miss, path,
     scratch::{self, Scratch},
     verdict::{self, Exe},
@@ -39,22 +30,16 @@ pub(crate) struct Name<'a> {
 /// Judges what happens to a name; returns what is done.
 #[inline(never)]
 pub(crate) fn judge(name: &Name<'_>) -> u8 {
-    let Ok(plan) = classify::plan() else {
-        miss::note(Miss::NoPlan);
-        return Verdict::Allow as u8;
-    };
+    let Some(plan) = classify::in_force() else { return Verdict::Allow as u8 };
     let plan = &plan;
     verdict::with_scratch(
-        || verdict::unseen(plan, name.tag, Act::Write),
+        || {
+            let read =
+                if name.goes_on == 0 { 0 } else { verdict::unseen(plan, name.tag, Act::Read) };
+            read.max(verdict::unseen(plan, name.tag, Act::Write))
+        },
         |scratch| name.settle(plan, scratch),
     )
-}
-
-/// What a record tells of a name.
-struct Told {
-    act: Act,
-    decision: Decision,
-    start: u32,
 }
 
 impl Name<'_> {
@@ -78,10 +63,7 @@ impl Name<'_> {
         if self.holding(plan, scratch) == 0 {
             return Verdict::Allow as u8;
         }
-        let place = scratch::object(scratch);
-        classify::clear(place);
-        // SAFETY: a claimed slot.
-        unsafe { (*scratch).labelled = [0; RULE_WORDS] };
+        let place = scratch::begin(scratch);
         let buffer = classify::buffer(place);
         let start = path::of_dentry(buffer, self.mount, self.dentry).unwrap_or_else(|why| {
             miss::note(why);
@@ -89,9 +71,10 @@ impl Name<'_> {
         });
         if start != NO_PATH {
             classify::path(plan, place, start, Space::Absolute);
-            let inode = field::read::<Address>(self.dentry, &field::DENTRY_INODE).unwrap_or(0);
-            if inode != 0 {
-                file::label_of(plan, scratch, inode);
+            match field::read(self.dentry, &field::DENTRY_INODE) {
+                Ok(0) => {} // a name that nothing has yet
+                Ok(inode) => file::label_of(plan, scratch, inode),
+                Err(why) => miss::note(why),
             }
         }
         let mut done = Verdict::Allow as u8;
@@ -119,31 +102,13 @@ impl Name<'_> {
         if !told {
             return Verdict::Allow as u8;
         }
+        let done = verdict::carry_out(&decision);
         decision.by_label = file::by_label(scratch, decision.rule);
-        self.record(plan, scratch, &Told { act, decision, start });
-        verdict::carry_out(&decision)
-    }
-
-    #[inline(never)]
-    fn record(&self, plan: &Plan, scratch: *mut Scratch, told: &Told) {
-        let Told { act, decision, start } = *told;
-        let mut draft = Draft::new::<File>(scratch);
-        let path_len = draft.path(scratch, start);
-        let inode = field::read::<Address>(self.dentry, &field::DENTRY_INODE).unwrap_or(0);
-        let (device, inode) = identity(inode);
-        let header = emit::header(Kind::File, self.tag, plan.header.serial);
-        let body = File {
-            inode,
-            device,
-            act: act as u32,
-            decision,
-            origin: match act {
-                Act::Read => Origin::Alias as u32,
-                _ => self.origin as u32,
-            },
-            path_len,
-            ..File::default()
-        };
-        draft.send(header, body);
+        let origin = if matches!(act, Act::Read) { Origin::Alias } else { self.origin };
+        // SAFETY: a claimed slot.
+        unsafe { (*scratch).origin = origin as u32 };
+        let inode = field::read(self.dentry, &field::DENTRY_INODE).unwrap_or(0);
+        file::record(plan, self.tag, scratch, inode, &Told { act, decision, start });
+        done
     }
 }

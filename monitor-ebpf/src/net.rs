@@ -7,7 +7,6 @@
 use aya_ebpf::{bindings::bpf_sock_addr, macros::cgroup_sock_addr, programs::SockAddrContext};
 use monitor_common::{
     Verdict,
-    counter::Miss,
     net::{Call, Net},
     plan::Mask,
     record::{Decision, Kind},
@@ -17,7 +16,6 @@ use monitor_common::{
 use crate::{
     classify::{self, Plan},
     emit::{self, Draft},
-    miss,
     scratch::{self, Scratch},
     task,
     verdict::{self, Exe},
@@ -185,10 +183,7 @@ fn answer(peer: &Peer, call: Call) -> i32 {
 /// where the verifier follows none of it, or says that there is none.
 #[inline(always)]
 pub(crate) fn with_peer(tag: &Tag, call: Call, find: impl FnOnce(*mut Peer) -> bool) -> u8 {
-    let Ok(plan) = classify::plan() else {
-        miss::note(Miss::NoPlan);
-        return Verdict::Allow as u8;
-    };
+    let Some(plan) = classify::in_force() else { return Verdict::Allow as u8 };
     let plan = &plan;
     verdict::with_scratch(
         || verdict::unseen(plan, tag, call.act()),

@@ -30,7 +30,7 @@ const NEW_NAMESPACES: u64 = 0x7e02_0080;
 /// `OPEN_TREE_CLONE`, include/uapi/linux/mount.h.
 const TREE_CLONE: u64 = 1;
 /// `PR_CAP_AMBIENT` and `PR_CAP_AMBIENT_RAISE`, include/uapi/linux/prctl.h.
-const AMBIENT: u64 = 47;
+const AMBIENT: u32 = 47;
 const RAISE: u64 = 2;
 /// `PIDTYPE_TGID`, include/linux/pid_types.h: its place among the pids of a `signal_struct`.
 const TGID: u64 = 1;
@@ -40,7 +40,13 @@ const UPID: u64 = 16;
 /// prctl: raises an ambient capability, which programs that are started keep.
 #[inline(always)]
 pub(crate) fn hands_on(call: &Call) -> bool {
-    call.argument::<0>() == AMBIENT && call.argument::<1>() == RAISE
+    raises(call.argument::<0>() as u32, call.argument::<1>())
+}
+
+/// The same of its first two arguments, of which the kernel takes no more than 32 bits of the first.
+#[inline(always)]
+pub(crate) const fn raises(option: u32, what: u64) -> bool {
+    option == AMBIENT && what == RAISE
 }
 
 /// ptrace: a request that gets hold of a process, or changes one. A process that lets itself be traced harms nobody
@@ -181,10 +187,7 @@ pub(crate) fn born(tag: &Tag) {
 /// Judges the use of a right by the current process; returns what was done.
 #[inline(never)]
 pub(crate) fn used(tag: &Tag, privilege: u32) -> u8 {
-    let Ok(plan) = classify::plan() else {
-        miss::note(Miss::NoPlan);
-        return Verdict::Allow as u8;
-    };
+    let Some(plan) = classify::in_force() else { return Verdict::Allow as u8 };
     let plan = &plan;
     verdict::with_scratch(
         || verdict::unseen(plan, tag, Act::Privilege),
@@ -201,10 +204,11 @@ pub(crate) fn used(tag: &Tag, privilege: u32) -> u8 {
                 return Verdict::Allow as u8;
             }
             let privilege = unsafe { (&raw const (*scratch).privilege).read_volatile() };
+            let done = verdict::carry_out(&decision);
             let body = Use { decision, privilege, reserved: 0 };
             let header = emit::header(Kind::Privilege, tag, plan.header.serial);
             Draft::new::<Use>(scratch).send(header, body);
-            verdict::carry_out(&decision)
+            done
         },
     )
 }

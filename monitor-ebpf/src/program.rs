@@ -8,20 +8,15 @@
 
 use monitor_common::{
     Act, Verdict,
-    counter::Miss,
-    file::{File, Origin},
-    plan::{RULE_WORDS, Space},
-    record::{Decision, Kind},
+    file::Origin,
+    plan::Space,
     tag::{FRESH, Tag},
 };
 
 use crate::{
     classify::{self, Plan},
-    emit::{self, Draft},
-    field::{self, Address},
-    file::{self, NO_PATH, UNKNOWN, is},
-    lifecycle::identity,
-    miss, path,
+    field::Address,
+    file::{self, NO_PATH, Told, is},
     scratch::{self, Scratch},
     task, traits,
     verdict::{self, Exe},
@@ -30,10 +25,7 @@ use crate::{
 /// Judges a file whose code is to run; returns what is done.
 #[inline(never)]
 pub(crate) fn judge(tag: &Tag, file: Address, origin: Origin) -> u8 {
-    let Ok(plan) = classify::plan() else {
-        miss::note(Miss::NoPlan);
-        return Verdict::Allow as u8;
-    };
+    let Some(plan) = classify::in_force() else { return Verdict::Allow as u8 };
     let plan = &plan;
     verdict::with_scratch(
         || verdict::unseen(plan, tag, Act::Exec),
@@ -79,15 +71,9 @@ impl Program<'_> {
         if self.holding(scratch) == 0 {
             return Verdict::Allow as u8;
         }
-        let place = scratch::object(scratch);
-        classify::clear(place);
+        let place = scratch::begin(scratch);
+        let start = file::start(place, self.file);
         // SAFETY: a claimed slot.
-        unsafe {
-            (*scratch).traits = 0;
-            (*scratch).labelled = [0; RULE_WORDS];
-        }
-        let start = self.start(place);
-        // SAFETY: as above.
         let holding = unsafe { &raw const (*scratch).holding[0] };
         let mut decision = if start == NO_PATH {
             verdict::of_unknown(self.plan, holding)
@@ -104,43 +90,10 @@ impl Program<'_> {
         {
             return Verdict::Allow as u8; // what is started is told of when it is in place
         }
+        let done = verdict::carry_out(&decision);
         decision.by_label = file::by_label(scratch, decision.rule);
-        self.record(scratch, &decision, start);
-        verdict::carry_out(&decision)
-    }
-
-    /// Where the path of the file begins.
-    #[inline(always)]
-    fn start(&self, place: *mut classify::Place) -> u32 {
-        if self.file == UNKNOWN {
-            return NO_PATH;
-        }
-        path::of(classify::buffer(place), field::within(self.file, &field::FILE_PATH))
-            .unwrap_or_else(|why| {
-                miss::note(why);
-                NO_PATH
-            })
-    }
-
-    #[inline(never)]
-    fn record(&self, scratch: *mut Scratch, decision: &Decision, start: u32) {
-        let mut draft = Draft::new::<File>(scratch);
-        let path_len = draft.path(scratch, start);
-        let inode = field::read::<Address>(self.file, &field::FILE_INODE);
-        let (device, inode) = identity(inode.unwrap_or(0));
-        let header = emit::header(Kind::File, self.tag, self.plan.header.serial);
-        let body = File {
-            inode,
-            device,
-            act: Act::Exec as u32,
-            decision: *decision,
-            // SAFETY: a claimed slot.
-            origin: unsafe { (*scratch).origin },
-            path_len,
-            // SAFETY: a claimed slot.
-            traits: unsafe { (*scratch).traits },
-            reserved: 0,
-        };
-        draft.send(header, body);
+        let told = Told { act: Act::Exec, decision, start };
+        file::record(self.plan, self.tag, scratch, file::inode(self.file), &told);
+        done
     }
 }

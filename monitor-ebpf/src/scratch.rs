@@ -12,7 +12,15 @@ use monitor_common::{
     tag::Tag,
 };
 
-use crate::{atomic, classify::Place, maps, miss::Missed, net::Peer, path::Name, scripts::Word};
+use crate::{
+    atomic,
+    classify::{self, Place},
+    maps,
+    miss::Missed,
+    net::Peer,
+    path::Name,
+    scripts::Word,
+};
 
 /// Slots of a CPU.
 pub(crate) const SLOTS: usize = 4;
@@ -115,6 +123,19 @@ pub(crate) fn release(scratch: *mut Scratch) {
 pub(crate) fn object(scratch: *mut Scratch) -> *mut Place {
     // SAFETY: a claimed slot.
     unsafe { &raw mut (*scratch).object }
+}
+
+/// The same, of which nothing has been found out yet.
+#[inline(always)]
+pub(crate) fn begin(scratch: *mut Scratch) -> *mut Place {
+    // SAFETY: a claimed slot.
+    unsafe {
+        (*scratch).labelled = [0; RULE_WORDS];
+        (*scratch).traits = 0;
+    }
+    let place = object(scratch);
+    classify::clear(place);
+    place
 }
 
 /// Where the path of the executable is, when an exception asks for it.

@@ -3,7 +3,7 @@
 //! nobody knows. UNIX sockets and netlink are no peers.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use monitor_common::{counter::Miss, net::Call};
+use monitor_common::net::Call;
 
 use super::{PASS, answer};
 use crate::{
@@ -22,8 +22,9 @@ const AF_NETLINK: u16 = 16;
 const AF_ALG: u16 = 38;
 /// `MSG_FASTOPEN`, the same: data goes out with the first packet, and no connect comes before.
 const FAST_OPEN: u32 = 0x2000_0000;
-/// `SOCK_RAW` and `SOCK_PACKET`, include/linux/net.h.
+/// `SOCK_RAW`, `SOCK_SEQPACKET` and `SOCK_PACKET`, include/linux/net.h.
 const RAW: u16 = 3;
+const SEQPACKET: u16 = 5;
 const PACKET: u16 = 10;
 /// `IPPROTO_*`, include/uapi/linux/in.h.
 const TCP: u32 = 6;
@@ -41,13 +42,15 @@ struct Socket {
 impl Socket {
     #[inline(always)]
     fn of(socket: Address) -> Missed<Self> {
-        let sock: Address = field::read(socket, &field::SOCKET_SK)?;
-        Ok(Self {
-            sock,
-            family: field::read(sock, &field::SOCK_FAMILY)?,
-            kind: field::read(socket, &field::SOCKET_TYPE)?,
-            protocol: u32::from(field::read::<u16>(sock, &field::SOCK_PROTOCOL)?),
-        })
+        let kind = field::read(socket, &field::SOCKET_TYPE)?;
+        Self::of_sock(field::read(socket, &field::SOCKET_SK)?, kind)
+    }
+
+    #[inline(always)]
+    fn of_sock(sock: Address, kind: u16) -> Missed<Self> {
+        let family = field::read(sock, &field::SOCK_FAMILY)?;
+        let protocol = u32::from(field::read::<u16>(sock, &field::SOCK_PROTOCOL)?);
+        Ok(Self { sock, family, kind, protocol })
     }
 
     /// Whether it speaks to nobody beyond this host's kernel.
@@ -80,28 +83,21 @@ enum Found {
     Somebody,
 }
 
-#[inline(always)]
-fn at<T>(address: Address, offset: u64) -> Missed<T> {
-    // SAFETY: the helper checks the address and copies.
-    unsafe { aya_ebpf::helpers::bpf_probe_read_kernel((address + offset) as *const T) }
-        .map_err(|_| Miss::ObjectUnreadable)
-}
-
 /// Puts a `sockaddr` in kernel memory into its place. One without a family has that of its socket.
 #[inline(always)]
 fn put(place: *mut Peer, socket: &Socket, address: Address) -> Look {
-    let mut family: u16 = at(address, 0)?;
+    let mut family: u16 = field::at(address)?;
     if family == AF_UNSPEC {
         family = socket.family;
     }
     // SAFETY: in a claimed slot; here and below.
     let peer = unsafe { &mut *place };
     peer.protocol = socket.protocol;
-    peer.port = u16::from_be(at(address, 2)?);
+    peer.port = u16::from_be(field::at(address + 2)?);
     peer.known = KNOWN;
     match family {
-        AF_INET => peer.address = net::mapped(at(address, 4)?),
-        AF_INET6 => peer.address = at(address, 8)?,
+        AF_INET => peer.address = net::mapped(field::at(address + 4)?),
+        AF_INET6 => peer.address = field::at(address + 8)?,
         _ => peer.known = 0,
     }
     Ok(Found::Somebody)
@@ -153,7 +149,7 @@ fn connected(place: *mut Peer, socket: Address, address: Address) -> Look {
     if socket.is_opaque() {
         return put_unknown(place, socket.protocol);
     }
-    if at::<u16>(address, 0)? == AF_UNSPEC {
+    if field::at::<u16>(address)? == AF_UNSPEC {
         return Ok(Found::Nobody); // disconnects
     }
     put_peer(place, &socket, address)
@@ -183,7 +179,7 @@ fn sent(place: *mut Peer, socket: Address, message: Address) -> Look {
     if address == 0 || length < 2 || socket.is_tcp() && flags & FAST_OPEN == 0 {
         return Ok(Found::Nobody);
     }
-    if socket.family == AF_INET6 && at::<u16>(address, 0)? == AF_UNSPEC {
+    if socket.family == AF_INET6 && field::at::<u16>(address)? == AF_UNSPEC {
         return Ok(Found::Nobody); // counts as no address (net/ipv6/udp.c, udpv6_sendmsg)
     }
     put_peer(place, &socket, address)
@@ -246,13 +242,8 @@ pub(crate) fn sctp_bind_connect(ctx: LsmContext) -> i32 {
 
 #[inline(always)]
 fn associated(place: *mut Peer, sock: Address, address: Address, length: u32) -> Look {
-    let socket = Socket {
-        sock,
-        family: field::read(sock, &field::SOCK_FAMILY)?,
-        kind: 0,
-        protocol: u32::from(field::read::<u16>(sock, &field::SOCK_PROTOCOL)?),
-    };
-    let one = if at::<u16>(address, 0)? == AF_INET { 16 } else { 28 };
+    let socket = Socket::of_sock(sock, SEQPACKET)?;
+    let one = if field::at::<u16>(address)? == AF_INET { 16 } else { 28 };
     if length > one {
         return put_unknown(place, socket.protocol);
     }

@@ -5,7 +5,7 @@
 //! about ([`crate::syscall::asked`]).
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use monitor_common::{counter::Miss, privilege::Privilege};
+use monitor_common::privilege::Privilege;
 
 use super::{PASS, answer};
 use crate::{
@@ -19,9 +19,6 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_BOOT: u32 = 22;
 /// `PTRACE_MODE_ATTACH`, include/linux/ptrace.h: more than being looked at.
 const ATTACH: u32 = 2;
-/// `PR_CAP_AMBIENT` and `PR_CAP_AMBIENT_RAISE`, include/uapi/linux/prctl.h.
-const AMBIENT: u64 = 47;
-const RAISE: u64 = 2;
 /// The name of the file that stands for an `io_uring`, io_uring/io_uring.c, and of it the first eight bytes.
 const RING: &[u8; 10] = b"[io_uring]";
 const RING_BEGINS: u64 = u64::from_ne_bytes(*b"[io_urin");
@@ -106,21 +103,14 @@ pub(crate) fn capset(ctx: LsmContext) -> i32 {
         field::load::<u64>(old, &field::CRED_EFFECTIVE)
             | field::load::<u64>(old, &field::CRED_INHERITABLE)
     };
-    // SAFETY: the helper checks the addresses and copies.
-    let (effective, inheritable) = unsafe {
-        (
-            aya_ebpf::helpers::bpf_probe_read_kernel(ctx.arg::<*const u64>(2)),
-            aya_ebpf::helpers::bpf_probe_read_kernel(ctx.arg::<*const u64>(3)),
-        )
-    };
-    match (effective, inheritable) {
-        (Ok(effective), Ok(inheritable)) if (effective | inheritable) & !before == 0 => PASS,
-        (Ok(_), Ok(_)) => used(Privilege::Capabilities),
-        _ => {
-            miss::note(Miss::ObjectUnreadable);
-            used(Privilege::Capabilities)
-        }
+    let after = field::at::<u64>(ctx.arg(2))
+        .and_then(|effective| Ok(effective | field::at::<u64>(ctx.arg(3))?));
+    match after {
+        Ok(after) if after & !before == 0 => return PASS,
+        Ok(_) => {}
+        Err(why) => miss::note(why),
     }
+    used(Privilege::Capabilities)
 }
 
 /// Raises an ambient capability, which programs that are started keep.
@@ -128,10 +118,7 @@ pub(crate) fn capset(ctx: LsmContext) -> i32 {
 /// proto: `int task_prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)`
 #[lsm(hook = "task_prctl")]
 pub(crate) fn task_prctl(ctx: LsmContext) -> i32 {
-    if ctx.arg::<u32>(0) != AMBIENT as u32 || ctx.arg::<u64>(1) != RAISE {
-        return PASS;
-    }
-    used(Privilege::Capabilities)
+    if privilege::raises(ctx.arg(0), ctx.arg(1)) { used(Privilege::Capabilities) } else { PASS }
 }
 
 /// Another process is attached to, its memory reached, or a descriptor taken from it.
@@ -178,11 +165,7 @@ pub(crate) fn inode_init_security_anon(ctx: LsmContext) -> i32 {
     }
     let name: Address = ctx.arg(1);
     let length = field::read::<u32>(name, &field::QSTR_LEN);
-    let begin = field::read::<Address>(name, &field::QSTR_NAME).and_then(|bytes| {
-        // SAFETY: the helper checks the address and copies.
-        unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(bytes as *const u64) }
-            .map_err(|_| Miss::ObjectUnreadable)
-    });
+    let begin = field::read::<Address>(name, &field::QSTR_NAME).and_then(field::at::<u64>);
     match (length, begin) {
         (Ok(length), Ok(begin)) if length != RING.len() as u32 || begin != RING_BEGINS => PASS,
         (Ok(_), Ok(_)) => used(Privilege::IoUring),

@@ -6,12 +6,10 @@ use monitor_common::file::Origin;
 use super::{PASS, answer};
 use crate::{
     field::{self, Address},
-    load::{self, VM_EXEC},
+    load::{self, EXEC, VM_EXEC},
     program, task,
 };
 
-/// `PROT_EXEC`, include/uapi/asm-generic/mman-common.h.
-const EXEC: u64 = 4;
 /// The first two bytes of a script, fs/binfmt_script.c.
 const SCRIPT: [u8; 2] = *b"#!";
 

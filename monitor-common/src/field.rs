@@ -75,6 +75,8 @@ macro_rules! for_each_field {
             FILE_INODE = file."f_inode", required;
             FILE_MODE = file."f_mode", required;
             FILE_FLAGS = file."f_flags", required;
+            FILE_PRIVATE = file."private_data", required;
+            BACKING_PATH = backing_file."user_path", optional;
             PATH_MNT = path."mnt", required;
             PATH_DENTRY = path."dentry", required;
             DENTRY_PARENT = dentry."d_parent", required;
@@ -95,6 +97,7 @@ macro_rules! for_each_field {
             INODE_SB = inode."i_sb", required;
             SB_DEV = super_block."s_dev", required;
             SB_FLAGS = super_block."s_flags", required;
+            SB_MAGIC = super_block."s_magic", required;
             BPRM_FILE = linux_binprm."file", required;
             BPRM_BUF = linux_binprm."buf", required;
             BPRM_FILENAME = linux_binprm."filename", required;

@@ -18,6 +18,7 @@ use crate::{
     classify::{self, Place, Plan},
     emit::{self, Draft},
     field::{self, Address},
+    layer,
     lifecycle::identity,
     miss::{self, Missed},
     path,
@@ -115,12 +116,20 @@ pub(crate) fn slot(slots: Address, descriptor: u32) -> Missed<Address> {
     field::at(slots + u64::from(descriptor) * 8)
 }
 
-/// A file may be one that a rule names, under another name.
+/// A file may be one that a rule names, under another name, or beneath another file.
 #[inline(always)]
 pub(crate) fn label(plan: &Plan, scratch: *mut Scratch, file: Address) {
-    match field::read::<Address>(file, &field::FILE_INODE) {
-        Ok(inode) => label_of(plan, scratch, inode),
-        Err(why) => miss::note(why),
+    if plan.header.flags & header_flag::LABELS == 0 {
+        return;
+    }
+    let mut layer = file;
+    // As many as the kernel stacks (`FILESYSTEM_MAX_STACK_DEPTH`, include/linux/fs.h) and the one on top.
+    for _ in 0..3 {
+        label_of(plan, scratch, inode(layer));
+        layer = layer::beneath(layer);
+        if layer == 0 {
+            return;
+        }
     }
 }
 
@@ -272,7 +281,7 @@ pub(crate) fn start(place: *mut Place, file: Address) -> u32 {
     })
 }
 
-/// The inode of a file, 0 where it cannot be read: then the record says so.
+/// The inode of a file, 0 where it cannot be read: the label is counted as missed then, and the record says so.
 #[inline(always)]
 pub(crate) fn inode(file: Address) -> Address {
     field::read(file, &field::FILE_INODE).unwrap_or(0)

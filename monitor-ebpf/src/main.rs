@@ -16,6 +16,7 @@
 #![feature(asm_experimental_arch)]
 
 mod inherited;
+mod layer;
 mod lifecycle;
 
 mod prevent;

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use super::names::{BENEATH, ONE_NAME, become_program};
+use super::names::become_program;
 use crate::{
     elf,
     sys::{self, call, text},
@@ -28,7 +28,6 @@ pub(crate) const TRICKS: &[Trick] = &[
         fs::hard_link(case.evil(), case.desk("linked"))?;
         Err(Command::new(loader()?).arg(case.desk("linked")).exec())
     })
-    .react(ONE_NAME)
     .needs(LOADER),
     start("X07c", "it is named as somebody's loader (PT_INTERP)", |case| {
         elf::put(&case.desk("own"), &elf::program(Some(&case.evil())))?;
@@ -89,7 +88,6 @@ pub(crate) const TRICKS: &[Trick] = &[
         sys::mount("overlay", case.desk("merged"), "overlay", 0, &lower)?;
         run_mapped(&File::open(case.desk("merged/tool"))?, libc::PROT_READ | libc::PROT_EXEC)
     })
-    .both(BENEATH)
     .needs("overlay"),
     start("X19", "read into memory that is made executable", |case| {
         let memory = sys::memory(0x2000, libc::PROT_READ | libc::PROT_WRITE)?;

@@ -63,6 +63,8 @@ pub enum Origin {
     Alias = 13,
     /// It was open already when the session began, and its root got the descriptor.
     Inherited = 14,
+    /// It was open already, or mapped, when its process was adopted.
+    Held = 15,
 }
 
 impl TryFrom<u32> for Origin {
@@ -85,6 +87,7 @@ impl TryFrom<u32> for Origin {
             12 => Ok(Self::Layer),
             13 => Ok(Self::Alias),
             14 => Ok(Self::Inherited),
+            15 => Ok(Self::Held),
             other => Err(other),
         }
     }

@@ -49,6 +49,8 @@ pub const RANGES: u32 = 131_072;
 pub const USERS: u32 = 4096;
 /// Files that are known by their inode, of both banks at most.
 pub const LABELS: u32 = 131_072;
+/// Sessions that can be adopted at once, at most.
+pub const ADOPTED: u32 = 4096;
 /// Grants whose uses are counted at most: room for those of two plans.
 pub const USES: u32 = 512;
 /// Words of a mask of them.

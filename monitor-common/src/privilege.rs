@@ -76,6 +76,6 @@ pub struct Use {
     pub decision: Decision,
     /// A [`Privilege`].
     pub privilege: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// 1 where it was not used just now: its process had it already when it was adopted.
+    pub held: u32,
 }

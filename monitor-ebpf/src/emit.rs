@@ -6,8 +6,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_get_smp_processor_id,
-    bpf_ktime_get_boot_ns,
+    bpf_get_smp_processor_id, bpf_ktime_get_boot_ns,
     generated::{bpf_probe_read_kernel, bpf_probe_read_user, bpf_ringbuf_output},
 };
 use monitor_common::{
@@ -140,12 +139,22 @@ fn masked_to_a_piece(len: u32) -> u32 {
 /// The head of a record of the current task.
 #[inline(always)]
 pub(crate) fn header(kind: Kind, tag: &Tag, plan: u32) -> Header {
-    let task = task::current();
-    let ids = bpf_get_current_pid_tgid();
-    // SAFETY: `task` is a task, and its leader is one.
-    let start = unsafe {
+    header_of(task::current(), kind, tag, plan)
+}
+
+/// The head of a record of a task.
+#[inline(always)]
+pub(crate) fn header_of(task: *const u8, kind: Kind, tag: &Tag, plan: u32) -> Header {
+    // SAFETY: `task` is a task, its leader is one, and its credentials are credentials.
+    let (pid, tid, start, uid) = unsafe {
         let leader: *const u8 = field::load(task, &field::TASK_GROUP_LEADER);
-        field::load(leader, &field::TASK_START)
+        let cred: *const u8 = field::load(task, &field::TASK_CRED);
+        (
+            field::load(task, &field::TASK_TGID),
+            field::load(task, &field::TASK_PID),
+            field::load(leader, &field::TASK_START),
+            field::load(cred, &field::CRED_UID),
+        )
     };
     Header {
         sequence: 0,
@@ -157,9 +166,9 @@ pub(crate) fn header(kind: Kind, tag: &Tag, plan: u32) -> Header {
         size: 0,
         // SAFETY: as above.
         cpu: unsafe { bpf_get_smp_processor_id() },
-        pid: (ids >> 32) as u32,
-        tid: ids as u32,
-        uid: bpf_get_current_uid_gid() as u32,
+        pid,
+        tid,
+        uid,
         agents: tag.agents,
         plan,
         reserved: 0,

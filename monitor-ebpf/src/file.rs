@@ -23,7 +23,7 @@ use crate::{
     miss::{self, Missed},
     path,
     scratch::{self, PATH_BUFFER, Scratch},
-    traits,
+    task, traits,
     verdict::{self, Exe},
 };
 
@@ -83,6 +83,28 @@ pub(crate) fn judge_here(tag: &Tag, origin: Origin, file: Address) -> u8 {
     let done = Open { plan, tag, file }.settle(scratch);
     scratch::release(scratch);
     done
+}
+
+/// Tells of a file that a task holds which is not the current one. Nothing is carried out.
+#[inline(never)]
+pub(crate) fn held(tag: &Tag, task: *const u8, file: Address) {
+    let Some(plan) = classify::in_force() else { return };
+    let tell = |scratch: *mut Scratch| {
+        // SAFETY: a claimed slot.
+        unsafe {
+            (*scratch).mode = mode(file);
+            (*scratch).origin = Origin::Held as u32;
+        }
+        let open = Open { plan: &plan, tag, file };
+        if open.holding(scratch) != 0 {
+            let exe = verdict::exe_of(scratch, task);
+            let start = open.look(scratch);
+            for act in [Act::Read, Act::Write] {
+                open.tell(scratch, act, start, task, exe);
+            }
+        }
+    };
+    verdict::with_scratch(|| {}, tell);
 }
 
 /// What a file was opened for; for everything, where that is not known.
@@ -166,6 +188,15 @@ pub(crate) fn is(scratch: *mut Scratch, origin: Origin) -> bool {
     unsafe { (&raw const (*scratch).origin).read_volatile() == origin as u32 }
 }
 
+/// Whether it is one of these, in one comparison.
+#[inline(always)]
+fn is_one_of(scratch: *mut Scratch, origins: &[Origin]) -> bool {
+    let wanted = origins.iter().fold(0, |wanted: u64, origin| wanted | 1 << *origin as u32);
+    // SAFETY: a claimed slot.
+    let origin = unsafe { (&raw const (*scratch).origin).read_volatile() };
+    wanted >> (origin & 63) & 1 != 0
+}
+
 /// The mode in a slot, as a number that may be any.
 #[inline(always)]
 fn mode_of(scratch: *mut Scratch) -> u32 {
@@ -213,8 +244,8 @@ impl Open<'_> {
             // SAFETY: a claimed slot.
             unsafe { (*scratch).origin = Origin::Layer as u32 };
         }
-        // What it is called there is no name that a rule permits, and what was brought along nobody chose.
-        if is(scratch, Origin::Layer) || is(scratch, Origin::Inherited) {
+        // What it is called there is no name that a rule permits, and what was there before nobody chose.
+        if is_one_of(scratch, &[Origin::Layer, Origin::Inherited, Origin::Held]) {
             verdict::without_only(self.plan, reads);
             verdict::without_only(self.plan, writes);
         }
@@ -227,14 +258,9 @@ impl Open<'_> {
         if self.holding(scratch) == 0 {
             return Verdict::Allow as u8;
         }
-        let place = scratch::begin(scratch);
-        let start = start(place, self.file);
+        let start = self.look(scratch);
         if start == ROOT && self.is_nameless() {
             return Verdict::Allow as u8;
-        }
-        if start != NO_PATH {
-            classify::path(self.plan, place, start, Space::Absolute);
-            label(self.plan, scratch, self.file);
         }
         // Of an act that the file was not opened for, nobody asks what comes of it.
         let mut done = Verdict::Allow as u8;
@@ -245,6 +271,35 @@ impl Open<'_> {
             done = done.max(self.act(scratch, Act::Write, start));
         }
         done
+    }
+
+    /// Finds out what it is called, and which lists it is in; returns where the path begins.
+    #[inline(always)]
+    fn look(&self, scratch: *mut Scratch) -> u32 {
+        let place = scratch::begin(scratch);
+        let start = start(place, self.file);
+        if start != NO_PATH {
+            classify::path(self.plan, place, start, Space::Absolute);
+            label(self.plan, scratch, self.file);
+        }
+        start
+    }
+
+    /// What another task than the current one could do with it.
+    #[inline(always)]
+    fn tell(&self, scratch: *mut Scratch, act: Act, start: u32, task: *const u8, exe: Exe) {
+        let holding = holding_of(scratch, act);
+        let mut decision = if start == NO_PATH {
+            verdict::of_unknown(self.plan, holding)
+        } else {
+            verdict::of(self.plan, holding, scratch, exe)
+        };
+        verdict::only_told(&mut decision);
+        if decision.done != Verdict::Allow as u8 {
+            decision.by_label = by_label(scratch, decision.rule);
+            let told = Told { act, decision, start };
+            record_of(task, self.plan, self.tag, scratch, inode(self.file), &told);
+        }
     }
 
     #[inline(always)]
@@ -299,10 +354,23 @@ pub(crate) struct Told {
 /// Sends the record of a file: how it came about, and what is special about it, are in the slot.
 #[inline(never)]
 pub(crate) fn record(plan: &Plan, tag: &Tag, scratch: *mut Scratch, inode: Address, told: &Told) {
+    record_of(task::current(), plan, tag, scratch, inode, told);
+}
+
+/// The same of what a task did that may be another than the current one.
+#[inline(always)]
+pub(crate) fn record_of(
+    task: *const u8,
+    plan: &Plan,
+    tag: &Tag,
+    scratch: *mut Scratch,
+    inode: Address,
+    told: &Told,
+) {
     let mut draft = Draft::new::<File>(scratch);
     let path_len = draft.path(scratch, told.start);
     let (device, inode) = identity(inode);
-    let header = emit::header(Kind::File, tag, plan.header.serial);
+    let header = emit::header_of(task, Kind::File, tag, plan.header.serial);
     // SAFETY: a claimed slot.
     let (origin, traits) = unsafe { ((*scratch).origin, (*scratch).traits) };
     let Told { act, decision, .. } = *told;

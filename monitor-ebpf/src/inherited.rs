@@ -74,6 +74,14 @@ fn look(task: Address, tag: &Tag) -> Missed<()> {
     Ok(())
 }
 
+/// Whether something open is a file with bytes of its own, and no pipe, socket or the like.
+#[inline(always)]
+pub(crate) fn is_file(file: Address) -> Missed<bool> {
+    let inode: Address = field::read(file, &field::FILE_INODE)?;
+    let mode: u16 = field::read(inode, &field::INODE_MODE)?;
+    Ok(matches!(mode & FORMAT, REGULAR | BLOCK))
+}
+
 /// Judges the `index`th descriptor, if it is of a file.
 extern "C" fn one_descriptor(index: u32, search: *mut Search) -> i64 {
     // SAFETY: `bpf_loop` passes the `Search` that it was given, with the tag of a task.
@@ -82,9 +90,7 @@ extern "C" fn one_descriptor(index: u32, search: *mut Search) -> i64 {
         if file == 0 {
             return Ok(0);
         }
-        let inode: Address = field::read(file, &field::FILE_INODE)?;
-        let mode: u16 = field::read(inode, &field::INODE_MODE)?;
-        Ok(if matches!(mode & FORMAT, REGULAR | BLOCK) { file } else { 0 })
+        Ok(if is_file(file)? { file } else { 0 })
     });
     match found {
         Ok(0) => {}

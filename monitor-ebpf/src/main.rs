@@ -5,6 +5,7 @@
 //! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
 //!    about this program, [`classify`] and [`host`] which lists is it in, [`lists`] and by its arguments, [`scripts`]
 //!    which file is it started on, [`environment`] and with which variables, [`verdict`] what is to be done;
+//!    beside the hooks [`held`], by which the daemon sees what adopted processes have;
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
 //!    beside the hooks [`judge`], which the daemon asks what a hook would do;
 //! 4. what all of them stand on: [`field`] offsets, [`scratch`] memory, [`maps`], [`atomic`].
@@ -15,6 +16,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod held;
 mod inherited;
 mod layer;
 mod lifecycle;

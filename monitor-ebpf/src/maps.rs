@@ -96,6 +96,11 @@ pub(crate) static USERS: HashMap<plan::UserKey, u32, { plan::USERS as usize }, N
 pub(crate) static LABELS: HashMap<plan::LabelKey, u32, { plan::LABELS as usize }, NO_PREALLOC> =
     HashMap::new();
 
+/// Sessions of which the daemon wants to know what they hold ([`crate::held`]); the value says nothing.
+#[btf_map]
+pub(crate) static ADOPTED: HashMap<u64, u32, { plan::ADOPTED as usize }, NO_PREALLOC> =
+    HashMap::new();
+
 /// [`Tag`]s on tasks.
 #[btf_map]
 pub(crate) static TAGS: crate::task::TaskStorage<Tag> = crate::task::TaskStorage::new();

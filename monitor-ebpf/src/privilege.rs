@@ -17,7 +17,7 @@ use crate::{
     classify::{self, HASH_SECRET, Plan},
     emit::{self, Draft},
     field::{self, Address},
-    miss,
+    miss::{self, Missed},
     scratch::Scratch,
     syscall::Call,
     task,
@@ -36,6 +36,18 @@ const RAISE: u64 = 2;
 const TGID: u64 = 1;
 /// Bytes of a `struct upid`, include/linux/pid.h: the number, and a pointer.
 const UPID: u64 = 16;
+
+/// The name of the file that stands for an `io_uring`, io_uring/io_uring.c, and of it the first eight bytes.
+const RING: &[u8; 10] = b"[io_uring]";
+const RING_BEGINS: u64 = u64::from_ne_bytes(*b"[io_urin");
+
+/// Whether a name (`struct qstr`) is that of an `io_uring`.
+#[inline(always)]
+pub(crate) fn is_ring(name: Address) -> Missed<bool> {
+    let length: u32 = field::read(name, &field::QSTR_LEN)?;
+    let bytes: Address = field::read(name, &field::QSTR_NAME)?;
+    Ok(length == RING.len() as u32 && field::at::<u64>(bytes)? == RING_BEGINS)
+}
 
 /// prctl: raises an ambient capability, which programs that are started keep.
 #[inline(always)]
@@ -205,12 +217,32 @@ pub(crate) fn used(tag: &Tag, privilege: u32) -> u8 {
             }
             let privilege = unsafe { (&raw const (*scratch).privilege).read_volatile() };
             let done = verdict::carry_out(&decision);
-            let body = Use { decision, privilege, reserved: 0 };
+            let body = Use { decision, privilege, held: 0 };
             let header = emit::header(Kind::Privilege, tag, plan.header.serial);
             Draft::new::<Use>(scratch).send(header, body);
             done
         },
     )
+}
+
+/// Tells of a right that a task holds which is not the current one. Nothing is carried out.
+#[inline(never)]
+pub(crate) fn held(tag: &Tag, task: *const u8, privilege: u32) {
+    let Some(plan) = classify::in_force() else { return };
+    let told = |scratch: *mut Scratch| {
+        // SAFETY: a claimed slot; here and below.
+        let holding = unsafe { &raw mut (*scratch).holding[0] };
+        verdict::hold(&plan, tag, Act::Privilege, holding);
+        unsafe { (*scratch).privilege = privilege };
+        let exe = verdict::exe_of(scratch, task);
+        let mut decision = judge(&plan, holding, scratch, exe);
+        verdict::only_told(&mut decision);
+        if decision.done != Verdict::Allow as u8 {
+            let header = emit::header_of(task, Kind::Privilege, tag, plan.header.serial);
+            Draft::new::<Use>(scratch).send(header, Use { decision, privilege, held: 1 });
+        }
+    };
+    verdict::with_scratch(|| {}, told);
 }
 
 /// What the rules say of the use of the right in the scratch. It is read from there as a number that may be any:

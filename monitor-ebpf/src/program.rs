@@ -10,6 +10,7 @@ use monitor_common::{
     Act, Verdict,
     file::Origin,
     plan::Space,
+    record::Decision,
     tag::{FRESH, Tag},
 };
 
@@ -43,6 +44,29 @@ pub(crate) fn judge(tag: &Tag, file: Address, origin: Origin) -> u8 {
     )
 }
 
+/// Tells of a file whose code a task can run which is not the current one. Nothing is carried out.
+#[inline(never)]
+pub(crate) fn held(tag: &Tag, task: *const u8, file: Address) {
+    let Some(plan) = classify::in_force() else { return };
+    let tell = |scratch: *mut Scratch| {
+        // SAFETY: a claimed slot.
+        unsafe { (*scratch).origin = Origin::Held as u32 };
+        let program = Program { plan: &plan, tag, file };
+        if program.holding(scratch) == 0 {
+            return;
+        }
+        let exe = verdict::exe_of(scratch, task);
+        let (start, mut decision) = program.look(scratch, exe);
+        verdict::only_told(&mut decision);
+        if decision.done != Verdict::Allow as u8 {
+            decision.by_label = file::by_label(scratch, decision.rule);
+            let told = Told { act: Act::Exec, decision, start };
+            file::record_of(task, &plan, tag, scratch, file::inode(file), &told);
+        }
+    };
+    verdict::with_scratch(|| {}, tell);
+}
+
 /// One program.
 struct Program<'a> {
     plan: &'a Plan,
@@ -66,25 +90,29 @@ impl Program<'_> {
         verdict::any(holding) | self.plan.watches()
     }
 
+    /// Finds out what it is, and what the rules say; also where its path begins.
+    #[inline(always)]
+    fn look(&self, scratch: *mut Scratch, exe: Exe) -> (u32, Decision) {
+        let place = scratch::begin(scratch);
+        let start = file::start(place, self.file);
+        // SAFETY: a claimed slot; here and below.
+        let holding = unsafe { &raw const (*scratch).holding[0] };
+        if start == NO_PATH {
+            return (start, verdict::of_unknown(self.plan, holding));
+        }
+        classify::path(self.plan, place, start, Space::Absolute);
+        file::label(self.plan, scratch, self.file);
+        traits::find(scratch, self.file);
+        classify::traits(self.plan, classify::bits(place), unsafe { (*scratch).traits });
+        (start, verdict::of(self.plan, holding, scratch, exe))
+    }
+
     #[inline(always)]
     fn settle(&self, scratch: *mut Scratch) -> u8 {
         if self.holding(scratch) == 0 {
             return Verdict::Allow as u8;
         }
-        let place = scratch::begin(scratch);
-        let start = file::start(place, self.file);
-        // SAFETY: a claimed slot.
-        let holding = unsafe { &raw const (*scratch).holding[0] };
-        let mut decision = if start == NO_PATH {
-            verdict::of_unknown(self.plan, holding)
-        } else {
-            classify::path(self.plan, place, start, Space::Absolute);
-            file::label(self.plan, scratch, self.file);
-            traits::find(scratch, self.file);
-            // SAFETY: a claimed slot.
-            classify::traits(self.plan, classify::bits(place), unsafe { (*scratch).traits });
-            verdict::of(self.plan, holding, scratch, Exe::OfCurrent)
-        };
+        let (start, mut decision) = self.look(scratch, Exe::OfCurrent);
         if u64::from(decision.done) | self.plan.watches() == Verdict::Allow as u64
             || is(scratch, Origin::Start) && !verdict::refuses(decision.done)
         {

@@ -23,7 +23,9 @@ use crate::{
     atomic,
     classify::{self, Plan},
     field::{self, Address},
-    maps, miss, path,
+    maps,
+    miss::{self, Missed},
+    path,
     scratch::{self, Scratch},
     task,
 };
@@ -254,6 +256,35 @@ pub(crate) enum Exe {
     Unknown,
 }
 
+/// The executable of a task that is not the current one, put into its place in the scratch.
+#[inline(always)]
+pub(crate) fn exe_of(scratch: *mut Scratch, task: *const u8) -> Exe {
+    match exe_path(scratch, task) {
+        Ok(start) => Exe::At(start),
+        Err(why) => {
+            miss::note(why);
+            Exe::Unknown
+        }
+    }
+}
+
+/// Where its path begins.
+#[inline(always)]
+fn exe_path(scratch: *mut Scratch, task: *const u8) -> Missed<u32> {
+    let mm: Address = field::read(task as Address, &field::TASK_MM)?;
+    let file: Address = field::read(mm, &field::MM_EXE_FILE)?;
+    let buffer = classify::buffer(scratch::executable(scratch));
+    path::of(buffer, field::within(file, &field::FILE_PATH))
+}
+
+/// Nothing is done where nobody acts: what would have been is told.
+#[inline(always)]
+pub(crate) fn only_told(decision: &mut Decision) {
+    if decision.done > Verdict::Alert as u8 {
+        decision.done = Verdict::Alert as u8;
+    }
+}
+
 /// The lists that the executable is in.
 #[inline(never)]
 fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
@@ -261,11 +292,7 @@ fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
     // SAFETY: a claimed slot.
     unsafe { (*place).bits = Bits::default() };
     let start = match exe {
-        Exe::OfCurrent => field::read::<Address>(task::current() as Address, &field::TASK_MM)
-            .and_then(|mm| field::read::<Address>(mm, &field::MM_EXE_FILE))
-            .and_then(|file| {
-                path::of(classify::buffer(place), field::within(file, &field::FILE_PATH))
-            }),
+        Exe::OfCurrent => exe_path(scratch, task::current()),
         Exe::At(start) => Ok(start),
         Exe::Unknown => return,
     };

@@ -1,7 +1,7 @@
 //! Agents that were running before they could be recognised: found in `/proc`, tagged with their whole trees.
 //!
-//! What such a process did before is not known, and what it already holds (open files, connections) it
-//! keeps. This runs once, when the daemon starts, and then for each container that an engine tells of; everybody
+//! What such a process did before is not known, and what it already holds it keeps; what of that hits a rule the
+//! kernel half tells afterwards ([`crate::kernel::Kernel::tell_held`]). This runs once, when the daemon starts, and then for each container that an engine tells of; everybody
 //! else is recognised by the kernel at exec.
 
 use std::{collections::HashMap, os::fd::AsFd as _};
@@ -24,15 +24,15 @@ use crate::{
 /// Whoever is forked between a look and the tag is found by the next look.
 const LOOKS: usize = 3;
 
-/// Tags every process that is an agent by the plan, and its descendants.
-pub(crate) fn adopt(tags: &Tags, plan: &KernelPlan, agents: &mut Agents) {
+/// Tags every process that is an agent by the plan, and its descendants; returns the sessions that begin so.
+pub(crate) fn adopt(tags: &Tags, plan: &KernelPlan, agents: &mut Agents) -> Vec<u64> {
     let everybody = || {
         let running: HashMap<u32, Running> =
             host::processes().into_iter().map(|process| (process.id.pid, process)).collect();
         let pids = running.keys().copied().collect();
         (running, pids)
     };
-    Adoption { tags, plan, agents, sessions: HashMap::new(), nested: false }.of(everybody);
+    Adoption { tags, plan, agents, sessions: HashMap::new(), nested: false }.of(everybody)
 }
 
 /// The same for the processes in these cgroups. One that is an agent already is under the limits of another one
@@ -42,7 +42,7 @@ pub(crate) fn adopt_in(
     tags: &Tags,
     plan: &KernelPlan,
     agents: &mut Agents,
-) -> Result<(), KernelError> {
+) -> Result<Vec<u64>, KernelError> {
     let root = cgroup_root()?;
     let contained = || {
         let pids: Vec<u32> = host::processes_in(&root, cgroups);
@@ -58,8 +58,7 @@ pub(crate) fn adopt_in(
         }
         (running, pids)
     };
-    Adoption { tags, plan, agents, sessions: HashMap::new(), nested: true }.of(contained);
-    Ok(())
+    Ok(Adoption { tags, plan, agents, sessions: HashMap::new(), nested: true }.of(contained))
 }
 
 /// What adopting takes.
@@ -75,7 +74,7 @@ struct Adoption<'a> {
 
 impl Adoption<'_> {
     /// Looks at processes, with all their ancestors, until a look finds nobody who has to be tagged.
-    fn of(mut self, look: impl Fn() -> (HashMap<u32, Running>, Vec<u32>)) {
+    fn of(mut self, look: impl Fn() -> (HashMap<u32, Running>, Vec<u32>)) -> Vec<u64> {
         for _ in 0..LOOKS {
             let (running, pids) = look();
             let found = pids.iter().filter_map(|pid| running.get(pid)).filter(|process| {
@@ -83,9 +82,10 @@ impl Adoption<'_> {
                     .is_some_and(|adopted| adopted.tag(&mut self, &running, process))
             });
             if found.count() == 0 {
-                return;
+                break;
             }
         }
+        self.sessions.into_values().collect()
     }
 }
 

@@ -337,7 +337,10 @@ impl Watcher {
             .collect();
         let Some(plan) = self.plan.as_ref().filter(|_| !new.is_empty()) else { return };
         match adopt::adopt_in(&new, &self.kernel.tags, plan, &mut self.pipeline.agents) {
-            Ok(()) => adopted.extend(new),
+            Ok(sessions) => {
+                adopted.extend(new);
+                tell_held(&mut self.kernel, &sessions);
+            }
             Err(error) => log::error!("what runs in containers cannot be adopted: {error}"),
         }
     }
@@ -416,7 +419,8 @@ impl Watcher {
     pub(crate) fn attach(&mut self) -> Result<(), WatchError> {
         self.kernel.attach()?;
         if let Some(plan) = &self.plan {
-            adopt::adopt(&self.kernel.tags, plan, &mut self.pipeline.agents);
+            let sessions = adopt::adopt(&self.kernel.tags, plan, &mut self.pipeline.agents);
+            tell_held(&mut self.kernel, &sessions);
         }
         Ok(())
     }
@@ -440,6 +444,16 @@ impl Watcher {
             kernel.rung().name(),
             count(self.pipeline.agents.sessions(), "session"),
         )
+    }
+}
+
+/// What adopted processes hold is judged. Where that cannot be, they are under the rules all the same.
+fn tell_held(kernel: &mut Kernel, sessions: &[u64]) {
+    if !sessions.is_empty()
+        && let Err(error) = kernel.tell_held(sessions)
+    {
+        let count = count(sessions.len(), "session");
+        log::warn!("what {count} had before the daemon came is not known: {error}");
     }
 }
 

@@ -1,16 +1,21 @@
 //! Adoption: agents that were there before the daemon are under its rules from its start on.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, Permissions},
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::{fs::PermissionsExt, process::CommandExt},
+    },
     path::PathBuf,
+    process::Command,
     thread,
     time::Duration,
 };
 
 use anyhow::{Context, ensure};
 use driftwatch_tests::{
-    Act, Ground, Outcome, Scenario, TcpCanary,
+    Act, Alert, Ground, Outcome, Scenario, TcpCanary,
     child::{self, Running},
 };
 
@@ -95,7 +100,7 @@ fn an_agent_that_was_there_before_is_under_the_rules() -> anyhow::Result<()> {
     ensure!(ended.outcome() == Outcome::Killed, "one that came later: {ended:?}");
     nothing_came_of_it(&trace)?;
     let alerts = scenario.wait_for_alerts(21, SOON)?;
-    let sessions: std::collections::BTreeSet<_> =
+    let sessions: BTreeSet<_> =
         alerts.iter().map(|alert| alert.text("/session").to_owned()).collect();
     same("sessions", sessions.len(), 21)
 }
@@ -208,4 +213,88 @@ fn an_agent_is_adopted_by_its_real_user() -> anyhow::Result<()> {
     let ended = running.wait()?;
     ensure!(ended.outcome() == Outcome::Killed, "{ended:?}");
     scenario.wait_for_alerts(1, SOON).map(drop)
+}
+
+const HELD: &str = "version: 1
+mode: enforce
+agents:
+  seen-agent: { any: [{ exe: '**/bin/agent' }] }
+rules:
+  - id: secrets-are-shut
+    title: Agent read a planted credential
+    agents: [seen-agent]
+    read: { never: ['**/.aws/credentials'] }
+    action: kill
+  - id: nothing-but-notes
+    title: Agent read something else
+    agents: [seen-agent]
+    read: { only: ['**/notes'] }
+    action: kill
+  - id: no-such-program
+    title: Agent runs a program that is shut
+    agents: [seen-agent]
+    exec: { never: ['**/bin/agent'] }
+    action: deny
+  - id: no-rings
+    title: Agent has an io_uring
+    agents: [seen-agent]
+    privilege: { never: [io_uring] }
+    action: deny
+";
+
+/// The number that a descriptor gets in the child.
+const GIFT: i32 = 100;
+
+/// Starts a command that finds an open file of ours under [`GIFT`].
+fn start_with(mut command: Command, gift: &impl AsFd) -> anyhow::Result<Running> {
+    let gift = gift.as_fd().as_raw_fd();
+    // SAFETY: between fork and exec one call, which takes no memory.
+    unsafe {
+        command.pre_exec(move || match libc::dup2(gift, GIFT) {
+            GIFT => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        })
+    };
+    Running::start(&mut command)
+}
+
+#[test]
+fn what_an_adopted_agent_holds_is_told_and_left_to_it() -> anyhow::Result<()> {
+    let _alone = alone();
+    let ground = Ground::new()?;
+    let agent = ground.actor_at("bin/agent")?;
+    let secret = fs::File::open(ground.secret())?;
+    let ring = io_uring::IoUring::new(2).context("an io_uring")?;
+    // SAFETY: the ring's descriptor, which lives as long as it does.
+    let ring_fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+    let sleep = Act::sleep(60);
+    let with_file = start_with(sleep.command_of(&agent), &secret)?;
+    let with_ring = start_with(sleep.command_of(&agent), &ring_fd)?;
+    let twin = start_with(sleep.command_of(&ground.dropped()), &secret)?;
+    thread::sleep(SETTLED);
+    let scenario = Scenario::start_file(ground, HELD)?;
+    let expected = BTreeSet::from([
+        (with_file.pid(), "secrets-are-shut".to_owned()),
+        (with_file.pid(), "no-such-program".to_owned()),
+        (with_ring.pid(), "no-rings".to_owned()),
+        (with_ring.pid(), "no-such-program".to_owned()),
+    ]);
+    let alerts = scenario.wait_for_alerts(expected.len() as u64, SOON)?;
+    for alert in &alerts {
+        same("way", alert.text("/object/way"), "held")?;
+        same("done", alert.text("/done"), "alert")?;
+        let because = "it was so before the process was known to be an agent's";
+        same("because", alert.text("/because"), because)?;
+    }
+    let told_of = |alert: &Alert| {
+        let pid = u32::try_from(alert.number("/process/pid")).expect("a pid");
+        (pid, alert.text("/rule/id").to_owned())
+    };
+    let told: BTreeSet<_> = alerts.iter().map(told_of).collect();
+    ensure!(told == expected, "told of {told:?}, and should be of {expected:?}");
+    for held in [with_file, with_ring, twin] {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", held.pid()))?;
+        ensure!(stat.contains(") S "), "an adopted process was stopped: {stat}");
+    }
+    same("not searched", scenario.daemon.counter("sessions_unsearched")?, 0)
 }

@@ -19,9 +19,6 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_BOOT: u32 = 22;
 /// `PTRACE_MODE_ATTACH`, include/linux/ptrace.h: more than being looked at.
 const ATTACH: u32 = 2;
-/// The name of the file that stands for an `io_uring`, io_uring/io_uring.c, and of it the first eight bytes.
-const RING: &[u8; 10] = b"[io_uring]";
-const RING_BEGINS: u64 = u64::from_ne_bytes(*b"[io_urin");
 
 /// Judges a use by the current process.
 #[inline(always)]
@@ -163,15 +160,10 @@ pub(crate) fn inode_init_security_anon(ctx: LsmContext) -> i32 {
     if task::tag(task::current()).is_none() {
         return PASS;
     }
-    let name: Address = ctx.arg(1);
-    let length = field::read::<u32>(name, &field::QSTR_LEN);
-    let begin = field::read::<Address>(name, &field::QSTR_NAME).and_then(field::at::<u64>);
-    match (length, begin) {
-        (Ok(length), Ok(begin)) if length != RING.len() as u32 || begin != RING_BEGINS => PASS,
-        (Ok(_), Ok(_)) => used(Privilege::IoUring),
-        (Err(why), _) | (_, Err(why)) => {
-            miss::note(why);
-            used(Privilege::IoUring)
-        }
+    match privilege::is_ring(ctx.arg(1)) {
+        Ok(false) => return PASS,
+        Ok(true) => {}
+        Err(why) => miss::note(why),
     }
+    used(Privilege::IoUring)
 }

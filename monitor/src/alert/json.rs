@@ -57,14 +57,13 @@ fn arguments(process: &Process) -> Vec<String> {
 
 fn object(object: &Object, is_program: bool) -> Value {
     match object {
-        Object::File { path, inode: (device, inode), uring, unlinked, loaded } => json!({
+        Object::File { path, inode: (device, inode), unlinked, way } => json!({
             "kind": if is_program { "executable" } else { "file" },
             "path": optional(path.as_ref()),
             "device": device,
             "inode": inode,
-            "io_uring": uring,
             "unlinked": unlinked,
-            "loaded": loaded,
+            "way": way,
         }),
         Object::Peer { address, port, protocol, sent } => json!({
             "kind": "peer",
@@ -73,9 +72,10 @@ fn object(object: &Object, is_program: bool) -> Value {
             "protocol": protocol_name(*protocol),
             "sent": sent,
         }),
-        Object::Privilege(privilege) => json!({
+        Object::Privilege { privilege, way } => json!({
             "kind": "privilege",
             "privilege": privilege.name(),
+            "way": way,
         }),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     agent::Process,
     event::{ProcessId, SessionId, What},
     pipeline::Finding,
-    rules::model::{Mode, Privilege, Rule, Trait},
+    rules::model::{How, Mode, Privilege, Rule, Trait},
 };
 
 /// What the host knows and a finding does not.
@@ -80,12 +80,10 @@ pub enum Object {
         path: Option<Vec<u8>>,
         /// `s_dev` and number of its inode.
         inode: (u32, u64),
-        /// It was opened through `io_uring`.
-        uring: bool,
         /// It has no name any more.
         unlinked: bool,
-        /// It was mapped as code, and neither opened nor started.
-        loaded: bool,
+        /// In what way, where that is not the usual one ([`way`]).
+        way: Option<&'static str>,
     },
     /// A peer was named.
     Peer {
@@ -99,7 +97,12 @@ pub enum Object {
         sent: bool,
     },
     /// A right was used.
-    Privilege(Privilege),
+    Privilege {
+        /// Which.
+        privilege: Privilege,
+        /// In what way, where that is not the usual one ([`way`]).
+        way: Option<&'static str>,
+    },
 }
 
 /// The rule, as far as an alert tells of it.
@@ -131,7 +134,10 @@ impl Alert {
     pub fn of(finding: Finding, host: &impl HostFacts) -> Self {
         let rule = finding.rule();
         let asked = rule.map_or(finding.decision.done, |rule| rule.action);
-        let because = rule.and_then(|rule| why_less(rule, asked, finding.decision.done));
+        let because = rule.and_then(|rule| {
+            let held = finding.event.how() == How::Held;
+            why_less(rule, asked, finding.decision.done, held)
+        });
         let facts = rule.map(|rule| RuleFacts::of(rule, finding.matched.clone()));
         let time = host.time_of_day(finding.event.time);
         let act = finding.event.act().map_or(Act::Read, |(act, _)| act);
@@ -166,12 +172,13 @@ fn id(time: Timestamp) -> String {
 }
 
 /// Why a rule that asks for more did less.
-fn why_less(rule: &Rule, asked: Verdict, done: Verdict) -> Option<&'static str> {
+fn why_less(rule: &Rule, asked: Verdict, done: Verdict, held: bool) -> Option<&'static str> {
     if asked == done {
         return None;
     }
     Some(match rule.mode {
         Mode::Monitor => "the rule is in monitor mode",
+        Mode::Enforce if held => "it was so before the process was known to be an agent's",
         Mode::Enforce => {
             "this host cannot refuse this act before it happens; the rule's fallback was taken"
         }
@@ -200,33 +207,51 @@ impl Object {
             What::Exec(exec) => Self::File {
                 path: exec.exe.clone(),
                 inode: exec.inode,
-                uring: false,
                 unlinked: exec.traits.has(Trait::Deleted),
-                loaded: false,
+                way: None,
             },
             What::File(file) => Self::File {
                 path: file.path.clone(),
                 inode: file.inode,
-                uring: file.origin == Origin::Uring,
                 unlinked: file.traits.has(Trait::Deleted),
-                loaded: file.origin == Origin::Load,
+                way: way(file.origin),
             },
-            What::Privilege(used) => Self::Privilege(used.privilege),
+            What::Privilege(used) => Self::Privilege {
+                privilege: used.privilege,
+                way: used.held.then_some(Origin::Held).and_then(way),
+            },
             What::Net(net) => Self::Peer {
                 address: net.address,
                 port: net.port,
                 protocol: net.protocol,
                 sent: net.call == Call::Send,
             },
-            What::Fork { .. } | What::Exit { .. } => Self::File {
-                path: None,
-                inode: (0, 0),
-                uring: false,
-                unlinked: false,
-                loaded: false,
-            },
+            What::Fork { .. } | What::Exit { .. } => {
+                Self::File { path: None, inode: (0, 0), unlinked: false, way: None }
+            }
         }
     }
+}
+
+/// The word for the way in which an act was done, none for the usual one.
+const fn way(origin: Origin) -> Option<&'static str> {
+    Some(match origin {
+        Origin::Call | Origin::Start => return None,
+        Origin::Uring => "io_uring",
+        Origin::Load => "loaded",
+        Origin::Passed => "passed",
+        Origin::Script => "script",
+        Origin::Made => "made",
+        Origin::Renamed => "renamed",
+        Origin::Linked => "linked",
+        Origin::Unlinked => "unlinked",
+        Origin::Truncated => "truncated",
+        Origin::Changed => "changed",
+        Origin::Layer => "layer",
+        Origin::Alias => "alias",
+        Origin::Inherited => "inherited",
+        Origin::Held => "held",
+    })
 }
 
 /// The name of a protocol as rules write it, else its number.

@@ -67,25 +67,26 @@ fn outcome(alert: &Alert) -> &'static str {
 
 fn object(object: &Object) -> String {
     match object {
-        Object::File { path: Some(path), uring, unlinked, loaded, .. } => {
-            let how = match (loaded, uring) {
-                (true, _) => " (loaded)",
-                (false, true) => " (io_uring)",
-                (false, false) => "",
-            };
+        Object::File { path: Some(path), unlinked, way, .. } => {
             let gone = if *unlinked { " (deleted)" } else { "" };
-            format!("{}{how}{gone}", shown(path))
+            format!("{}{}{gone}", shown(path), in_brackets(*way))
         }
         Object::File { path: None, inode: (device, inode), .. } => {
             format!("an unknown file (device {device}, inode {inode})")
         }
-        Object::Privilege(privilege) => privilege.name().to_owned(),
+        Object::Privilege { privilege, way } => {
+            format!("{}{}", privilege.name(), in_brackets(*way))
+        }
         Object::Peer { address, port, protocol, .. } => {
             let address = address_text(*address);
             let address = if address.contains(':') { format!("[{address}]") } else { address };
             format!("{address}:{port}/{}", protocol_name(*protocol))
         }
     }
+}
+
+fn in_brackets(way: Option<&str>) -> String {
+    way.map_or_else(String::new, |way| format!(" ({way})"))
 }
 
 fn process(alert: &Alert) -> String {

@@ -160,11 +160,8 @@ fn arguments(area: &[u8]) -> Vec<Vec<u8>> {
 fn file(rest: &mut &[u8]) -> Result<What, DecodeError> {
     let body: file::File = take(rest)?;
     let origin = file::Origin::try_from(body.origin).map_err(DecodeError::Origin)?;
-    let runs = matches!(origin, file::Origin::Load | file::Origin::Start | file::Origin::Script);
-    let act = match (Act::try_from(body.act), runs) {
-        (Ok(act @ (Act::Read | Act::Write)), false) | (Ok(act @ Act::Exec), true) => act,
-        _ => return Err(DecodeError::Act(body.act)),
-    };
+    let act = Act::try_from(body.act).ok().filter(|act| can_be(*act, origin));
+    let act = act.ok_or(DecodeError::Act(body.act))?;
     Ok(What::File(File {
         act,
         path: path(take_bytes(rest, body.path_len)?),
@@ -173,6 +170,16 @@ fn file(rest: &mut &[u8]) -> Result<What, DecodeError> {
         traits: traits(body.traits),
         decision: decision(&body.decision)?,
     }))
+}
+
+/// Whether a file can have come to an act in this way.
+const fn can_be(act: Act, origin: file::Origin) -> bool {
+    use file::Origin::{Held, Load, Script, Start};
+    match act {
+        Act::Exec => matches!(origin, Load | Start | Script | Held),
+        Act::Read | Act::Write => !matches!(origin, Load | Start | Script),
+        Act::Connect | Act::Listen | Act::Privilege => false,
+    }
 }
 
 fn net(body: &net::Net) -> Result<What, DecodeError> {
@@ -189,6 +196,7 @@ fn used(body: &privilege::Use) -> Result<What, DecodeError> {
     Ok(What::Privilege(Use {
         privilege: privilege::Privilege::try_from(body.privilege)
             .map_err(DecodeError::Privilege)?,
+        held: body.held != 0,
         decision: decision(&body.decision)?,
     }))
 }
@@ -251,6 +259,10 @@ mod tests {
         assert_eq!((event.how(), event.traits().has(Trait::Deleted)), (How::Load, true));
         assert_eq!(record(Act::Exec, file::Origin::Call), Err(DecodeError::Act(0)));
         assert_eq!(record(Act::Read, file::Origin::Load), Err(DecodeError::Act(1)));
+        for act in [Act::Exec, Act::Read, Act::Write] {
+            assert_eq!(record(act, file::Origin::Held).expect("a whole record").how(), How::Held);
+        }
+        assert_eq!(record(Act::Connect, file::Origin::Held), Err(DecodeError::Act(3)));
     }
 
     #[test]

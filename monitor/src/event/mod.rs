@@ -163,6 +163,7 @@ impl File {
             Origin::Alias => How::Alias,
             Origin::Layer => How::Layer,
             Origin::Inherited => How::Inherited,
+            Origin::Held => How::Held,
             Origin::Renamed => How::Rename,
             Origin::Linked => How::Link,
             Origin::Unlinked => How::Unlink,
@@ -193,6 +194,8 @@ pub struct Net {
 pub struct Use {
     /// Which.
     pub privilege: Privilege,
+    /// Its process had it already when it was adopted.
+    pub held: bool,
     /// What the rules say of it.
     pub decision: Decision,
 }
@@ -221,6 +224,7 @@ impl Event {
     pub const fn how(&self) -> How {
         match &self.what {
             What::File(file) => file.how(),
+            What::Privilege(Use { held: true, .. }) => How::Held,
             _ => How::Usual,
         }
     }

@@ -92,6 +92,19 @@ pub(super) fn activity(ebpf: &mut Ebpf) -> Result<RingBuf<MapData>, KernelError>
     typed(ebpf, "ACTIVITY")
 }
 
+/// The map of sessions of which is asked what they hold.
+const ADOPTED: &str = "ADOPTED";
+
+/// Those sessions; empty but for a walk.
+pub(super) fn adopted(ebpf: &mut Ebpf) -> Result<HashMap<MapData, u64, u32>, KernelError> {
+    typed(ebpf, ADOPTED)
+}
+
+/// They cannot be put there.
+pub(super) fn adopted_failed(source: MapError) -> KernelError {
+    KernelError::Map { map: ADOPTED, source }
+}
+
 /// Counters, added up over the CPUs.
 pub struct Counters(PerCpuArray<MapData, u64>);
 

@@ -4,6 +4,7 @@
 
 pub mod attach;
 mod grace;
+mod held;
 pub mod hook_log;
 pub mod judge;
 pub mod maps;
@@ -17,13 +18,14 @@ pub mod storage;
 use std::{io, path::PathBuf};
 
 use aya::{
-    Btf, BtfError, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel, maps::MapError,
-    programs::ProgramError,
+    Btf, BtfError, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
+    maps::MapError,
+    programs::{ProgramError, links::LinkError},
 };
 
 use monitor_common::Act;
 
-use self::{attach::Attachment, maps::JudgeMaps, offsets::Offsets};
+use self::{attach::Attachment, held::Held, maps::JudgeMaps, offsets::Offsets};
 pub use self::{
     attach::Lost,
     hook_log::HookLog,
@@ -73,6 +75,15 @@ pub enum KernelError {
         /// Why.
         #[source]
         source: ProgramError,
+    },
+    /// A program cannot be taken through what tasks have.
+    #[error("cannot walk with `{program}`: {source}")]
+    Walk {
+        /// Its name.
+        program: &'static str,
+        /// Why.
+        #[source]
+        source: LinkError,
     },
     /// A program that goes before a function was not accepted or not attached.
     #[error("cannot use `{program}` before a function: {source}")]
@@ -162,6 +173,7 @@ pub struct Kernel {
     pub tags: Tags,
     counters: Counters,
     judge: JudgeMaps,
+    held: Held,
     attachment: Attachment,
     broken: Vec<Broken>,
     ebpf: Ebpf,
@@ -241,6 +253,7 @@ impl Kernel {
             tags: Tags::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
             judge: JudgeMaps::take(&mut ebpf)?,
+            held: Held::take(&mut ebpf)?,
             attachment,
             broken,
             ebpf,
@@ -300,6 +313,16 @@ impl Kernel {
         Ok(Judge::new(attach::asked(&self.ebpf)?, &mut self.judge))
     }
 
+    /// Has everything judged that the processes of adopted sessions hold. What hits a rule comes by the rings, as
+    /// something that happened.
+    ///
+    /// # Errors
+    ///
+    /// Where this kernel does not walk through what tasks have, or not the whole way: then it is counted, too.
+    pub fn tell_held(&mut self, sessions: &[u64]) -> Result<(), KernelError> {
+        self.held.tell(&mut self.ebpf, sessions)
+    }
+
     /// Every counter by its name: what the hooks counted, and how often the kernel left one out.
     ///
     /// # Errors
@@ -311,6 +334,7 @@ impl Kernel {
             "hooks_skipped",
             skips::read(&self.ebpf, &self.attachment.programs).map_err(KernelError::Skips)?,
         ));
+        counted.push(("sessions_unsearched", self.held.unseen()));
         Ok(counted)
     }
 

@@ -63,6 +63,8 @@ pub enum How {
     Layer,
     /// Of read and write: it was open already when the session began.
     Inherited,
+    /// It was so already when the process was adopted: a file open or mapped, a right in use.
+    Held,
     /// Of write: the name is given to another file, or taken away.
     Rename,
     /// Of write: the file gets another name.
@@ -80,7 +82,7 @@ impl How {
     /// under names that nobody sees.
     #[must_use]
     pub const fn leaves_out_only(self) -> bool {
-        matches!(self, Self::Load | Self::Alias | Self::Layer | Self::Inherited)
+        matches!(self, Self::Load | Self::Alias | Self::Layer | Self::Inherited | Self::Held)
     }
 }
 

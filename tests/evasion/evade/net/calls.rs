@@ -19,10 +19,9 @@ use crate::{
     trick::{Expect, Trick, reach},
 };
 
-const FROM_BEFORE: Expect = Expect::Limit(
-    "a socket that was connected before the session began is not judged on this tier",
-);
-const PASSED: Expect = Expect::Limit("sockets that others pass on are not judged on this tier");
+const FROM_BEFORE: Expect =
+    Expect::Limit("a socket that was connected before the session began is not judged");
+const PASSED: Expect = Expect::Limit("sockets that others pass on are not judged");
 const MPTCP: i32 = 262;
 
 pub(crate) const TRICKS: &[Trick] = &[
@@ -90,7 +89,7 @@ pub(crate) const TRICKS: &[Trick] = &[
     reach("N26a", "a connected TCP socket from before", |case| send(&case.gift(0)))
         .before(leave_stream)
         .payload()
-        .react(FROM_BEFORE),
+        .both(FROM_BEFORE),
     reach("N26b", "a connected UDP socket from before", |case| send(&case.gift(0)))
         .before(|_, gift| {
             let socket = UdpSocket::bind("0.0.0.0:0")?;
@@ -98,7 +97,7 @@ pub(crate) const TRICKS: &[Trick] = &[
             gift.leave(socket);
             Ok(())
         })
-        .react(FROM_BEFORE),
+        .both(FROM_BEFORE),
     reach("N26c", "splice into a connected socket from before", |case| {
         let (reader, writer) = sys::pipe()?;
         call(libc::SYS_write, [fd(&writer), of(PAYLOAD), PAYLOAD.len()])?;
@@ -108,7 +107,7 @@ pub(crate) const TRICKS: &[Trick] = &[
     })
     .before(leave_stream)
     .payload()
-    .react(FROM_BEFORE),
+    .both(FROM_BEFORE),
     reach("N26d", "an unconnected UDP socket from before", |case| {
         send_to(&case.gift(0), 0, &v4(FAR, PORT))
     })
@@ -142,13 +141,13 @@ pub(crate) const TRICKS: &[Trick] = &[
     })
     .before(pass_stream)
     .payload()
-    .react(PASSED),
+    .both(PASSED),
     reach("N27b", "a connected socket taken by pidfd_getfd", |case| {
         send(&take_descriptor(case.number(0)?, case.number(1)?)?)
     })
     .before(hold_stream)
     .payload()
-    .react(PASSED),
+    .both(PASSED),
 ];
 
 fn number(socket: &OwnedFd) -> i32 {

@@ -1,0 +1,77 @@
+//! What adopted processes hold, told by the kernel half as records like any other.
+//!
+//! The programs for it are loaded when somebody is adopted first, and not at every start. The kernel walks through
+//! all tasks with them (BPF iterators) while their file is read; what they tell comes by the rings.
+
+use std::io::{self, Read as _};
+
+use aya::{
+    Btf, Ebpf,
+    maps::{HashMap, MapData},
+    programs::{Iter, ProgramError},
+};
+
+use super::{KernelError, maps};
+
+/// The programs, and what the kernel walks through with each (`bpf_iter_*`, kernel/bpf/task_iter.c).
+const WALKS: [(&str, &str); 2] = [("held_descriptors", "task_file"), ("held_mappings", "task_vma")];
+
+/// Whoever has the kernel walk.
+pub(super) struct Held {
+    sessions: HashMap<MapData, u64, u32>,
+    /// Sessions of which it is not known what their processes held.
+    unseen: u64,
+}
+
+impl Held {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self { sessions: maps::adopted(ebpf)?, unseen: 0 })
+    }
+
+    /// Sessions of which it is not known what their processes held when they were adopted.
+    pub(super) const fn unseen(&self) -> u64 {
+        self.unseen
+    }
+
+    /// Has all that the processes of these sessions hold judged and told.
+    pub(super) fn tell(&mut self, ebpf: &mut Ebpf, sessions: &[u64]) -> Result<(), KernelError> {
+        let mut told = Ok(());
+        for session in sessions {
+            told = told.and(self.sessions.insert(session, 0, 0));
+        }
+        let told = told.map_err(maps::adopted_failed).and_then(|()| walk(ebpf));
+        for session in sessions {
+            // One that was not put there cannot be taken away.
+            let _gone = self.sessions.remove(session);
+        }
+        if told.is_err() {
+            self.unseen += sessions.len() as u64;
+        }
+        told
+    }
+}
+
+fn walk(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let types = Btf::from_sys_fs()?;
+    for (name, what) in WALKS {
+        let program = ebpf.program_mut(name).ok_or(KernelError::Object(name))?;
+        let failed = |step| move |source| KernelError::Program { program: name, step, source };
+        let program: &mut Iter = program.try_into().map_err(failed("load"))?;
+        if let Err(ProgramError::NotLoaded) = program.fd() {
+            program.load(what, &types).map_err(failed("load"))?;
+        }
+        let link = program.attach().and_then(|link| program.take_link(link));
+        let link = link.map_err(failed("attach"))?;
+        let file =
+            link.into_file().map_err(|source| KernelError::Walk { program: name, source })?;
+        read(file).map_err(|source| failed("run")(ProgramError::IOError(source)))?;
+    }
+    Ok(())
+}
+
+/// Reads to the end of what the programs write, which is nothing: that is what makes the kernel walk.
+fn read(mut file: std::fs::File) -> io::Result<()> {
+    let mut room = [0; 4096];
+    while file.read(&mut room)? != 0 {}
+    Ok(())
+}

@@ -43,6 +43,7 @@ macro_rules! for_each_field {
             TASK_PERSONALITY = task_struct."personality", required;
             TASK_FLAGS = task_struct."flags", required;
             TASK_SIGNAL = task_struct."signal", required;
+            TASK_STORAGE = task_struct."bpf_storage", required;
             SIGNAL_PIDS = signal_struct."pids", required;
             SIGNAL_LIVE = signal_struct."live", required;
             CRED_UID = cred."uid", required;

@@ -79,6 +79,11 @@ pub(crate) fn current() -> *const u8 {
 /// The tag of a task itself.
 #[inline(always)]
 fn own(task: *const u8) -> Option<&'static Tag> {
+    // SAFETY: `task` is a task. Most have no storage at all, and are let go before the helper that would look into it.
+    let storage: *const u8 = unsafe { field::load(task, &field::TASK_STORAGE) };
+    if storage.is_null() {
+        return None;
+    }
     let tag = maps::TAGS.value(task);
     if tag.is_null() {
         return None;

@@ -77,7 +77,7 @@ const FAMILIES: [Family; 7] = [
     Family {
         name: "processes",
         who: Who::Root,
-        options: "--clone-max 8 --fork-max 4 --vfork-max 4 --zombie-max 8",
+        options: "--clone-max 8 --fork-max 4 --vfork-max 4",
         stressors: &[
             ("fork", 100),
             ("clone", 20),
@@ -87,7 +87,6 @@ const FAMILIES: [Family; 7] = [
             ("pidfd", 50),
             ("kill", 50),
             ("session", 20),
-            ("zombie", 20),
             ("personality", 50),
         ],
     },
@@ -250,7 +249,7 @@ impl Family {
 
 /// More than they need, on a slow machine as well.
 fn seconds() -> u32 {
-    10 * child::slowness().min(6)
+    10 * child::slowness().min(2)
 }
 
 fn passed(code: Option<i32>, said: &str) -> Passed {

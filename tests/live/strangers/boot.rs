@@ -21,8 +21,7 @@ const FILES: [(&str, bool, &str); 8] = [
     (
         "etc/inittab",
         false,
-        "::sysinit:/etc/rc.start\n::wait:/etc/rc.service\n::wait:/bin/poweroff\n::wait:/bin/sleep 100\n\
-         ::shutdown:/etc/rc.stop\n",
+        "::sysinit:/etc/rc.start\n::wait:/etc/rc.service\n::wait:/bin/poweroff\n::shutdown:/etc/rc.stop\n",
     ),
     (
         "etc/fstab",

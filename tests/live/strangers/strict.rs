@@ -92,7 +92,8 @@ fn agents_of(text: &str) -> impl Iterator<Item = String> {
 fn made_strict(text: &str, folder: &str) -> String {
     let mut strict = String::new();
     for (key, line) in under_keys(text) {
-        let left_out = key == "tests" || (key == "agents" && !programs::in_a_guest());
+        // Where the starter has agents of its own, those that come with the program do as well.
+        let left_out = ["agents", "tests"].contains(&key);
         let softer = ["    ask:", "    fallback:", "    mode:"];
         if left_out || softer.iter().any(|start| line.starts_with(start)) {
             continue;

@@ -59,8 +59,8 @@ impl KernelLog {
 fn is_fault(line: &str) -> bool {
     let priority = line.split_once(',').and_then(|(priority, _)| priority.parse::<u32>().ok());
     let alone = |before: &str| !before.ends_with(|c: char| c.is_ascii_alphanumeric());
-    let says = |fault: &&str| line.match_indices(*fault).any(|(at, _)| alone(&line[..at]));
-    priority.is_some_and(|priority| priority < 8) && FAULTS.iter().any(|fault| says(&fault))
+    let says = |fault: &str| line.match_indices(fault).any(|(at, _)| alone(&line[..at]));
+    priority.is_some_and(|priority| priority < 8) && FAULTS.iter().any(|fault| says(fault))
 }
 
 #[cfg(test)]

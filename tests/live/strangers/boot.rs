@@ -50,12 +50,12 @@ const FILES: [(&str, bool, &str); 8] = [
          grep -c ready /run/messages\n\
          start-stop-daemon -S -b -m -p /run/web.pid -x /bin/httpd -- -f -p 127.0.0.1:80 -h /srv\n\
          for i in 1 2 3 4 5 6 7 8 9; do wget -q -O - http://127.0.0.1/page && break; sleep 1; done\n\
-         start-stop-daemon -K -p /run/web.pid && echo stopped\n",
+         start-stop-daemon -K -q -p /run/web.pid && echo stopped\n",
     ),
     (
         "etc/rc.stop",
         true,
-        "start-stop-daemon -K -p /run/log.pid\numount -a -t tmpfs 2>/dev/null\necho down\n",
+        "start-stop-daemon -K -q -p /run/log.pid\numount -a -t tmpfs 2>/dev/null\necho down\n",
     ),
 ];
 /// What stands in the log of a boot that went well, in this order.

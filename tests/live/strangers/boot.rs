@@ -46,10 +46,10 @@ const FILES: [(&str, bool, &str); 8] = [
         "etc/rc.service",
         true,
         "start-stop-daemon -S -b -m -p /run/log.pid -x /bin/syslogd -- -n -O /run/messages\n\
-         for i in 1 2 3 4 5 6 7 8 9; do [ -S /dev/log ] || sleep 1; done; logger -t boot ready && sleep 1\n\
-         grep -c ready /run/messages\n\
+         for i in $(seq 30); do [ -S /dev/log ] || sleep 1; done; logger -t boot ready\n\
+         for i in $(seq 30); do grep -q ready /run/messages || sleep 1; done; grep -c ready /run/messages\n\
          start-stop-daemon -S -b -m -p /run/web.pid -x /bin/httpd -- -f -p 127.0.0.1:80 -h /srv\n\
-         for i in 1 2 3 4 5 6 7 8 9; do wget -q -O - http://127.0.0.1/page && break; sleep 1; done\n\
+         for i in $(seq 30); do wget -q -O - http://127.0.0.1/page 2>/dev/null && break; sleep 1; done\n\
          start-stop-daemon -K -q -p /run/web.pid && echo stopped\n",
     ),
     (

@@ -1,9 +1,9 @@
 //! Stress: Debian's `stress-ng`, which strangers wrote to find out what breaks, as an agent that may do everything it
 //! does. Every act of it is judged, and it ends as it does without a daemon.
 //!
-//! It has namespaces, a user namespace among them, and a small file system of its own, so what it tries to change
-//! belongs to it. What is tried was looked up in its sources: nothing here loads modules, sets clocks, fills disks or
-//! reaches other processes. What only root of the whole host can do is tried in guests.
+//! It has namespaces, a user namespace among them, and a small file system of its own: what it tries to change belongs to
+//! it, and the clock and modules of the host are out of its reach. What may have the kernel load a module, and what only
+//! root of the whole host can do, is tried in guests.
 
 use std::{collections::BTreeSet, path::PathBuf, process::Command};
 
@@ -197,7 +197,7 @@ const RULES: &str = r#"
           reason: they use them
     action: kill
 "#;
-/// All but the slowest are done long before. In guests most are stopped by it, and have done something by then.
+/// On an idle host most are done long before; on a slow one it may stop them, and then they must have done something.
 const SECONDS: &str = "10";
 /// In a small file system of its own, with few descriptors and a network that is up.
 const SCRIPT: &str = r#"set -e

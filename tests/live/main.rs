@@ -64,6 +64,10 @@ mod rules;
 mod signs;
 /// Daemons that cannot start.
 mod startup;
+/// Work that is in no session.
+mod strangers;
+/// A tool that others wrote, as an agent.
+mod stress;
 /// Plans that take turns while agents act.
 mod switch;
 /// Acts that hit no rule.

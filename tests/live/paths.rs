@@ -176,3 +176,25 @@ fn a_file_in_a_private_mount_is_not_seen_under_the_path_behind_it() -> anyhow::R
     ensure!(through_a_private_mount(&scenario)? == Outcome::Done, "the limit is gone: say so");
     same("alerts", scenario.alerts()?.len(), 0)
 }
+
+/// No file system takes the name, and the agent is told so as anybody is. Whether a file may be made is asked before
+/// the file system is.
+#[test]
+fn a_name_longer_than_a_file_can_have_is_refused_by_the_file_system_alone() -> anyhow::Result<()> {
+    let _alone = alone();
+    let rules = shut("'**/*.shut'").replace("read:", "write:");
+    let scenario = Scenario::start(Ground::new()?, &rules)?;
+    let make = |length: usize| {
+        let file = scenario.ground.path(&"n".repeat(length));
+        let mut sh = Command::new("sh");
+        sh.args(["-c", r#"{ true >"$0"; } 2>&1; echo alive"#]).arg(file);
+        Ok::<_, anyhow::Error>(scenario.run_as(AGENT, &sh)?.stdout)
+    };
+    same("a name of 255 bytes", make(255)?, "alive\n".to_owned())?;
+    for length in [256, 257, 511, 3_000] {
+        let said = make(length)?;
+        ensure!(said.contains("name too long") && said.ends_with("alive\n"), "{length}: {said:?}");
+    }
+    same("acts recorded", scenario.daemon.counter("activity_seen")?, 0)?;
+    same("names that were too long", scenario.daemon.counter("path_too_long")?, 0)
+}

@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod engine;
 pub mod ground;
 pub mod half;
+pub mod kernel_log;
 pub mod programs;
 pub mod scenario;
 pub mod tally;

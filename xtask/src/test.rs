@@ -4,6 +4,7 @@
 //! unless it was asked for: a green line must not hide that half was left out.
 
 use std::io::{BufRead as _, BufReader};
+use std::iter;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -21,6 +22,8 @@ pub(crate) struct Tally {
     passed: u32,
     failed: u32,
     ignored: u32,
+    /// Tests that passed since they could not run here, and said so.
+    not_run: u32,
     /// Cargo itself, or the test program, reported success.
     pub(crate) ok: bool,
 }
@@ -40,7 +43,10 @@ pub(crate) fn run(checkout: &Checkout, no_live: bool, filter: &[String]) -> Resu
     let live_tally = if live == Live::Run && pure.compiled() {
         // The real program, which `cargo test` of another package does not build.
         build::build(build::cargo(checkout, toolchain), &["driftwatch"], false)?;
-        Some(tally(live_tests(build::cargo(checkout, toolchain)), filter)?)
+        // A test that finds something missing and does without says so, and would not be heard where it passes.
+        let filter: Vec<_> =
+            iter::once("--show-output".to_owned()).chain(filter.iter().cloned()).collect();
+        Some(tally(live_tests(build::cargo(checkout, toolchain)), &filter)?)
     } else {
         None
     };
@@ -132,8 +138,10 @@ fn tally(mut cargo: Command, filter: &[String]) -> Result<Tally> {
 }
 
 impl Tally {
-    /// Adds a closing line, `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    /// Adds a closing line, `test result: ok. 3 passed; 0 failed; 1 ignored; …`, or what a test says that could not
+    /// run, `not run: this host has no stress-ng`.
     pub(crate) fn add(&mut self, line: &str) {
+        self.not_run += u32::from(line.starts_with("not run: "));
         let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|l| l.split_once(". "))
         else {
             return;
@@ -164,6 +172,9 @@ impl Tally {
         if self.ignored > 0 {
             line.push_str(&format!(", {} ignored", self.ignored));
         }
+        if self.not_run > 0 {
+            line.push_str(&format!(", {} of them not run", self.not_run));
+        }
         line
     }
 }
@@ -185,9 +196,10 @@ mod tests {
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished \
              in 0.01s",
             "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+            "not run: this host has no stress-ng",
         ]);
-        assert_eq!(tally, Tally { passed: 7, failed: 2, ignored: 1, ok: false });
-        assert_eq!(tally.describe(), "7 passed, 2 failed, 1 ignored");
+        assert_eq!(tally, Tally { passed: 7, failed: 2, ignored: 1, not_run: 1, ok: false });
+        assert_eq!(tally.describe(), "7 passed, 2 failed, 1 ignored, 1 of them not run");
     }
 
     #[test]

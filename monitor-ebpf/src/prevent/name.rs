@@ -10,6 +10,7 @@ use super::{PASS, answer};
 use crate::{
     field::{self, Address},
     name::{self, Name},
+    scratch::NAME_ROOM,
     task,
 };
 
@@ -21,8 +22,20 @@ const REGULAR: u64 = 0o100_000;
 #[inline(always)]
 fn named(directory: Address, dentry: Address, origin: Origin, quiet: u64) -> i32 {
     let Some(tag) = task::tag(task::current()) else { return PASS };
+    if quiet != 0 && is_too_long(dentry) {
+        return PASS;
+    }
     let mount = field::read(directory, &field::PATH_MNT).unwrap_or(0);
     answer(name::judge(&Name { tag, mount, dentry, origin, goes_on: 0, quiet }))
+}
+
+/// Whether a name is longer than any path can hold, and than most file systems allow. Before an open makes a file the
+/// hook is called, and then the file system is asked, which says `ENAMETOOLONG`. Where it says nothing of the kind, the
+/// file is made, empty, and its open is judged: nothing is known of it, so it is shut.
+#[inline(always)]
+fn is_too_long(dentry: Address) -> bool {
+    let name = field::within(dentry, &field::DENTRY_NAME);
+    field::read::<u32>(name, &field::QSTR_LEN).is_ok_and(|len| len >= NAME_ROOM as u32)
 }
 
 /// Judges a file by its own `struct path`.

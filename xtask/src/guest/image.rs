@@ -19,12 +19,12 @@ use super::module;
 use crate::command;
 
 /// Ordinary programs that tests and agents call.
-const PROGRAMS: &str = "sh bash awk base64 basename bpftool cat chmod chown chroot cmp cp cut date dd df dirname du \
-     echo env expr false find git grep head hostname id ip kill ln losetup ls mkdir mkfifo mkfs.ext4 mknod mktemp \
+const PROGRAMS: &str = "sh bash as awk base64 basename bpftool cat cc chmod chown chroot cmp cp cut date dd df dirname \
+     dpkg dpkg-deb dpkg-split du echo env expr false find git grep head hostname id ip kill ld ln losetup ls mkdir mkfifo mkfs.ext4 mknod mktemp \
      mount mv nproc nsenter od printf ps pwd readlink realpath rm rmdir sed seq setpriv setsid sleep sort split \
-     stat stdbuf strace sync tail tee test timeout touch tr true truncate umount uname unshare wc which xargs";
+     stat stdbuf strace stress-ng sync tail tar tee test timeout touch tr true truncate umount uname unshare wc which xargs";
 /// What some tests call, too large to be copied at each boot. They say themselves that they do without.
-const LEFT_OUT: [&str; 4] = ["cargo", "cc", "npm", "python3"];
+const LEFT_OUT: [&str; 3] = ["cargo", "npm", "python3"];
 /// What tests want that kernels for virtual machines have as modules.
 const MODULES: [&str; 11] = [
     "overlay",

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use super::boot::Errand;
+use super::compiler;
 use super::image::Luggage;
 use crate::checkout::Checkout;
 use crate::setup::Toolchain;
@@ -22,12 +23,15 @@ const TESTS: &str = "live";
 /// Programs beside the tests, which the tests find there.
 const BESIDE: [&str; 5] = ["driftwatch", "actor", "panicker", "evade", "evasion"];
 /// What tests read from the checkout, where that lies on this machine.
-const FILES: [&str; 2] = ["rules", "monitor/tests/broken"];
+const FILES: [&str; 3] = ["rules", "monitor/tests/broken", PROGRAM];
+/// What a test compiles.
+const PROGRAM: &str = "tests/live/strangers/program";
 /// How often a claim is tried, where `DRIFTWATCH_TIMES` does not say it: on an emulated processor each takes some
 /// twenty times as long.
 const TIMES: &str = "20";
 /// Variables that tests heed, and what they are where they are not set.
-const VARIABLES: [(&str, &str); 2] = [("DRIFTWATCH_SLOWNESS", "10"), ("RUST_BACKTRACE", "0")];
+const VARIABLES: [(&str, &str); 3] =
+    [("DRIFTWATCH_GUEST", "1"), ("DRIFTWATCH_SLOWNESS", "10"), ("RUST_BACKTRACE", "0")];
 
 /// Builds the programs and the tests.
 pub(crate) fn build(checkout: &Checkout, toolchain: Toolchain) -> Result<Luggage> {
@@ -45,6 +49,9 @@ pub(crate) fn build(checkout: &Checkout, toolchain: Toolchain) -> Result<Luggage
         luggage.programs.push((find("bin", name)?, Path::new(PLACE).join(name)));
     }
     luggage.trees.extend(FILES.map(|name| checkout.root().join(name)));
+    let compiler = compiler::parts(&checkout.root().join(PROGRAM))?;
+    luggage.programs.extend(compiler.programs.into_iter().map(|file| (file.clone(), file)));
+    luggage.trees.extend(compiler.files);
     // Where cargo would start them.
     luggage.directories.push(checkout.root().join("tests"));
     Ok(luggage)

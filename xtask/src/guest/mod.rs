@@ -9,6 +9,7 @@
 
 mod archive;
 mod boot;
+mod compiler;
 mod image;
 mod kernel;
 mod live;

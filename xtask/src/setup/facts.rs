@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) qemu: bool,
     /// There is a busybox that needs no libraries.
     pub(crate) busybox: bool,
+    /// `stress-ng` can be run.
+    pub(crate) stress: bool,
     /// `apt-get` can be run: Debian or a descendant.
     pub(crate) debian: bool,
     /// This process may install packages.
@@ -75,6 +77,7 @@ impl Facts {
             bpftool: find_program("bpftool").is_some(),
             qemu: find_program("qemu-system-x86_64").is_some(),
             busybox: find_program("busybox").is_some_and(|program| is_static(&program)),
+            stress: find_program("stress-ng").is_some(),
             debian,
             root: effective_user() == Some(0),
             offered: if debian { offered_packages(&absent) } else { BTreeMap::new() },

@@ -18,7 +18,7 @@ const LINKER_LLVMS: std::ops::RangeInclusive<u32> = 21..=23;
 /// The compiler, its sources and its cargo, as Debian packages them.
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 /// Every package that some plan may want.
-pub(crate) const PACKAGES: [&str; 9] = [
+pub(crate) const PACKAGES: [&str; 10] = [
     COMPILER_PACKAGES[0],
     COMPILER_PACKAGES[1],
     COMPILER_PACKAGES[2],
@@ -28,9 +28,12 @@ pub(crate) const PACKAGES: [&str; 9] = [
     "bpftool",
     GUEST_PACKAGES[0],
     GUEST_PACKAGES[1],
+    STRESS,
 ];
 /// The emulator, and what brings a guest up.
 const GUEST_PACKAGES: [&str; 2] = ["qemu-system-x86", "busybox-static"];
+/// What strangers wrote and live tests run as an agent.
+const STRESS: &str = "stress-ng";
 /// The oldest compiler that the workspace accepts (`rust-version`).
 const OLDEST_COMPILER: (u32, u32) = (1, 95);
 
@@ -134,6 +137,7 @@ pub(crate) fn plan(facts: &Facts, scope: Scope) -> Result<Plan> {
     let mut plan = choose(facts)?;
     if scope != Scope::Build {
         plan.steps.push(bpftool(facts)?);
+        plan.steps.push(strangers(facts, scope));
     }
     if scope == Scope::Guest {
         plan.steps.push(emulator(facts)?);
@@ -239,6 +243,17 @@ fn bpftool(facts: &Facts) -> Result<Step> {
     }
     let action = Some(Action::Packages(vec![name.clone()]));
     Ok(Step { name, action })
+}
+
+/// What live tests call that others wrote. Where it cannot be installed those tests say that they are not run.
+fn strangers(facts: &Facts, scope: Scope) -> Step {
+    // Guests ask for busybox themselves, and cannot do without.
+    let wanted =
+        [(STRESS, facts.stress), (GUEST_PACKAGES[1], facts.busybox || scope == Scope::Guest)];
+    let missing = wanted.into_iter().filter(|(name, there)| !there && obtainable(facts, name));
+    let missing: Vec<_> = missing.map(|(name, _)| name.to_owned()).collect();
+    let action = (!missing.is_empty()).then_some(Action::Packages(missing));
+    Step { name: "tools of others".to_owned(), action }
 }
 
 /// What the guests need. Their kernels are packages of Debian, too.

@@ -25,6 +25,7 @@ fn debian() -> Facts {
         ("bpftool", "7.1.0"),
         ("qemu-system-x86", "1:7.2+dfsg-7+deb12u18"),
         ("busybox-static", "1:1.35.0-4+b1"),
+        ("stress-ng", "0.15.06-2"),
     ]);
     Facts { rustup: true, debian: true, root: true, offered, ..Facts::default() }
 }
@@ -37,6 +38,7 @@ fn complete() -> Facts {
         bpftool: true,
         qemu: true,
         busybox: true,
+        stress: true,
         installed: PACKAGES.map(ToOwned::to_owned).into_iter().collect(),
         ..debian()
     }
@@ -54,7 +56,7 @@ fn error(facts: &Facts) -> String {
 fn a_complete_machine_needs_nothing() {
     let plan = plan(&complete(), Scope::Everything).unwrap();
     assert_eq!(plan.toolchain, Toolchain::Bpf);
-    assert_eq!(plan.steps.len(), 4);
+    assert_eq!(plan.steps.len(), 5);
     assert_eq!(actions(&plan), [""; 0]);
 }
 
@@ -70,6 +72,7 @@ fn a_fresh_debian_gets_packages_link_linker_and_bpftool() {
             "rustup toolchain link bpf /usr",
             "cargo install bpf-linker --version 0.13.0, with LLVM 22 from /usr/lib/llvm-22",
             "bpftool",
+            "stress-ng busybox-static",
         ]
     );
 }
@@ -176,10 +179,20 @@ fn bpftool_is_only_for_the_live_tests() {
 }
 
 #[test]
+fn what_strangers_wrote_is_wanted_where_it_can_be_had() {
+    let bare = Facts { stress: false, ..complete() };
+    assert!(actions(&plan(&bare, Scope::Build).unwrap()).is_empty());
+    assert_eq!(actions(&plan(&bare, Scope::Everything).unwrap()), ["stress-ng"]);
+    let elsewhere = Facts { debian: false, ..bare };
+    assert!(actions(&plan(&elsewhere, Scope::Guest).unwrap()).is_empty());
+}
+
+#[test]
 fn a_guest_needs_an_emulator_and_nothing_else_does() {
     assert!(actions(&plan(&complete(), Scope::Guest).unwrap()).is_empty());
     let bare = Facts { qemu: false, busybox: false, ..complete() };
-    assert!(actions(&plan(&bare, Scope::Everything).unwrap()).is_empty());
+    // Live tests boot a busybox in namespaces of its own.
+    assert_eq!(actions(&plan(&bare, Scope::Everything).unwrap()), ["busybox-static"]);
     let guest = plan(&bare, Scope::Guest).unwrap();
     assert_eq!(actions(&guest), ["qemu-system-x86 busybox-static"]);
     // With a busybox that is linked with libraries, the other one is installed.

@@ -20,9 +20,9 @@ const PLACE: &str = "/opt/driftwatch";
 /// The test program.
 const TESTS: &str = "live";
 /// Programs beside the tests, which the tests find there.
-const BESIDE: [&str; 5] = ["driftwatch", "actor", "panicker", "evade", "evasion"];
+const BESIDE: [&str; 6] = ["driftwatch", "actor", "panicker", "evade", "evasion", "bench"];
 /// What tests read from the checkout, where that lies on this machine.
-const FILES: [&str; 2] = ["rules", "monitor/tests/broken"];
+const FILES: [&str; 3] = ["rules", "monitor/tests/broken", "tests/live/snapshots"];
 /// How often a claim is tried, where `DRIFTWATCH_TIMES` does not say it: on an emulated processor each takes some
 /// twenty times as long.
 const TIMES: &str = "20";
@@ -80,7 +80,12 @@ pub(crate) fn tests(checkout: &Checkout, filter: &[String]) -> Errand {
     let mut command = vec![format!("{PLACE}/{TESTS}"), "--show-output".to_owned()];
     command.extend_from_slice(filter);
     let directory = Some(checkout.root().join("tests"));
-    Errand { command, environment: environment(), directory }
+    let mut environment = environment();
+    // Snapshots are looked for below this, without cargo, and none that is written there would be seen again.
+    let root = checkout.root().display().to_string();
+    environment.push(("INSTA_WORKSPACE_ROOT".to_owned(), root));
+    environment.push(("INSTA_UPDATE".to_owned(), "no".to_owned()));
+    Errand { command, environment, directory }
 }
 
 /// Another command, which finds the programs by their names.

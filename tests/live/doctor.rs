@@ -185,15 +185,27 @@ const KINDS: [(&str, Here<'static>); 4] = [
     ),
     (
         "linux_6_12",
-        Here { version: "6.12", modules: "lockdown,capability,landlock,bpf", has_kprobes: true },
+        Here {
+            version: "6.12",
+            modules: "lockdown,capability,landlock,yama,apparmor,tomoyo,bpf,ipe,ima,evm",
+            has_kprobes: true,
+        },
     ),
     (
         "linux_6_12_without_bpf",
-        Here { version: "6.12", modules: "lockdown,capability,landlock", has_kprobes: true },
+        Here {
+            version: "6.12",
+            modules: "lockdown,capability,landlock,ima,evm",
+            has_kprobes: true,
+        },
     ),
     (
         "linux_6_1",
-        Here { version: "6.1", modules: "lockdown,capability,landlock,bpf", has_kprobes: true },
+        Here {
+            version: "6.1",
+            modules: "lockdown,capability,landlock,yama,apparmor,tomoyo,bpf",
+            has_kprobes: true,
+        },
     ),
 ];
 
@@ -222,10 +234,14 @@ fn with_modules(command: &Command) -> Command {
 }
 
 /// What of an answer is the same on all hosts of a kind.
-fn without_names(text: &str, release: &str, ground: &Ground) -> anyhow::Result<String> {
-    let version = format!("kernel     {release},");
-    ensure!(text.starts_with(&version), "not of {release}: {text}");
-    let text = text.replacen(&version, "kernel     [release],", 1);
+fn without_names(
+    text: &str,
+    (release, version): (&str, &str),
+    ground: &Ground,
+) -> anyhow::Result<String> {
+    let line = format!("kernel     {release},");
+    ensure!(text.starts_with(&line), "not of {release}: {text}");
+    let text = text.replacen(&line, &format!("kernel     {version}[…],"), 1);
     let place = format!("cgroup v2  {}", cgroup::mount_point()?.display());
     ensure!(text.contains(&place), "not of {place}: {text}");
     let text = text.replacen(&place, "cgroup v2  [place]", 1);
@@ -243,9 +259,9 @@ fn on_each_kind_of_host_it_says_what_is_written_down() -> anyhow::Result<()> {
     let release = release.trim();
     let mut list = Command::new("cat");
     let modules = child::run(&mut with_modules(list.arg("/sys/kernel/security/lsm")))?.stdout;
-    let version: Vec<&str> = release.splitn(3, '.').take(2).collect();
+    let version = release.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     let here = Here {
-        version: &version.join("."),
+        version: &version,
         modules: modules.trim(),
         has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe").exists(),
     };
@@ -253,7 +269,7 @@ fn on_each_kind_of_host_it_says_what_is_written_down() -> anyhow::Result<()> {
     let mut doctor = Command::new(programs::driftwatch()?);
     doctor.arg("doctor").arg("--rules").arg(&rules);
     let ended = child::run(&mut with_modules(&doctor))?;
-    let text = without_names(&ended.stdout, release, &ground)?;
+    let text = without_names(&ended.stdout, (release, &version), &ground)?;
     let (_, said) = said(&mut with_modules(command(&[])?.arg("--rules").arg(&rules)))?;
     is_one_answer(&text, &said)?;
     match KINDS.iter().find(|(_, kind)| *kind == here) {

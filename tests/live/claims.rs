@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use driftwatch_tests::{AGENT, Act, Alert, Scenario, Tally, Trace, twin};
 
 /// Repetitions of every claim: 200, or as many as `DRIFTWATCH_TIMES` says when the tests are built, for machines on
@@ -52,6 +52,15 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 pub(crate) fn same<T: PartialEq + Display>(what: &str, is: T, must_be: T) -> anyhow::Result<()> {
     ensure!(is == must_be, "{what}: {is}, must be {must_be}");
     Ok(())
+}
+
+/// Whether this host is of the prevent tier: what its daemon says of itself.
+pub(crate) fn prevents(scenario: &Scenario) -> anyhow::Result<bool> {
+    match scenario.daemon.status()?["tier"].as_str() {
+        Some("prevent") => Ok(true),
+        Some("react") => Ok(false),
+        other => bail!("no tier is called {other:?}"),
+    }
 }
 
 /// Every attempt of the agent ends as the tally says.

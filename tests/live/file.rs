@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use driftwatch_tests::{Act, Ground, Outcome, Scenario, Tally, ground::SECRET, twin};
 
 use crate::claims::{
-    SECRETS_KILL, TIMES, agent_ends, alerts_tell, alone, nothing_came_of_it, same,
+    SECRETS_KILL, TIMES, agent_ends, alerts_tell, alone, nothing_came_of_it, prevents, same,
     twin_is_left_alone,
 };
 
@@ -116,19 +116,25 @@ fn an_io_uring_batch_of_open_and_read_leaks_nothing() -> anyhow::Result<()> {
 }
 
 /// A limit of the react tier: the kill ends the process that opened, and a process of its own that shares
-/// the table of descriptors keeps what was opened. What can be promised is that every one of them is told.
+/// the table of descriptors keeps what was opened. What can be promised there is that every one of them is told.
 #[test]
 fn a_process_that_shares_the_descriptors_of_the_killed_one_is_told_of() -> anyhow::Result<()> {
     let _alone = alone();
     let scenario = Scenario::start(Ground::new()?, SECRETS_KILL)?;
     let read = Act::read(&scenario.ground.secret()).how("shared-table");
-    let _done = scenario.agent(&read.clone().times(TIMES))?.tally()?;
+    let trace = scenario.ground.trace("agent")?;
+    let tally = scenario.agent(&read.clone().traced(&trace).times(TIMES))?.tally()?;
+    if prevents(&scenario)? {
+        // There is no descriptor that could be read from.
+        same("processes that went on and got something", tally.done, 0)?;
+        nothing_came_of_it(&trace)?;
+    }
     alerts_tell(&scenario, TIMES, "read", "secrets-are-shut", "kill")?;
     twin_is_left_alone(&read)
 }
 
 /// The react tier acts when the call has been carried out. A thread that runs on another CPU in the
-/// very moment between may read: what can be promised is that it dies too, and that it is told.
+/// very moment between may read: what can be promised there is that it dies too, and that it is told.
 #[test]
 fn a_sibling_thread_that_waits_for_the_descriptor_dies_too() -> anyhow::Result<()> {
     let _alone = alone();
@@ -137,6 +143,9 @@ fn a_sibling_thread_that_waits_for_the_descriptor_dies_too() -> anyhow::Result<(
     let trace = scenario.ground.trace("agent")?;
     agent_ends(&scenario, &read.clone().traced(&trace), Tally::all_killed(TIMES))?;
     same("calls that came back", trace.returns()?, 0)?;
+    if prevents(&scenario)? {
+        nothing_came_of_it(&trace)?;
+    }
     alerts_tell(&scenario, TIMES, "read", "secrets-are-shut", "kill")?;
     twin_is_left_alone(&read)
 }
@@ -207,16 +216,18 @@ fn a_sealed_file_is_still_readable() -> anyhow::Result<()> {
 }
 
 /// The react tier acts when the call has been carried out, and `creat` empties the file: what can be
-/// promised is that nothing new is written.
+/// promised there is that nothing new is written.
 #[test]
 fn creat_of_a_sealed_file_is_killed_before_it_writes() -> anyhow::Result<()> {
     let _alone = alone();
     let scenario = Scenario::start(Ground::new()?, NOTES_ARE_SEALED)?;
     let trace = scenario.ground.trace("agent")?;
+    let before = fs::read_to_string(scenario.ground.notes())?;
     let creat = Act::write(&scenario.ground.notes()).how("creat").traced(&trace);
     ensure!(scenario.agent(&creat)?.outcome() == Outcome::Killed, "the agent lives");
     nothing_came_of_it(&trace)?;
     let after = fs::read_to_string(scenario.ground.notes())?;
     ensure!(!after.contains("tampered"), "{after:?}");
+    ensure!(!prevents(&scenario)? || after == before, "it was emptied: {after:?}");
     Ok(())
 }

@@ -10,6 +10,8 @@ mod adoption;
 mod agreement;
 /// Programs that may not be started with some arguments.
 mod arguments;
+/// Acts that have no effect, whoever counts it.
+mod before;
 /// What every claim has in common: the lock, the rules, the sentences.
 mod claims;
 /// Agents in containers.

@@ -64,7 +64,7 @@ type Inner = fn(&Scenario, &Act) -> anyhow::Result<Command>;
 
 /// Every attempt of the inner agent at what the outer one may not, and at what it may not itself.
 fn is_under_both(inner: Inner) -> anyhow::Result<()> {
-    const TIMES_EACH: u32 = TIMES / 10;
+    const TIMES_EACH: u32 = TIMES.div_ceil(10);
     let _alone = alone();
     let canary = TcpCanary::bind("127.66.0.1:0")?;
     let scenario = start("127.66.0.0/16")?;

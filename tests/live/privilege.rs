@@ -2,9 +2,9 @@
 //! the use of one goes by unseen.
 
 use anyhow::{Context, ensure};
-use driftwatch_tests::{Act, Ground, Outcome, Scenario, Tally};
+use driftwatch_tests::{Act, Ground, Outcome, Scenario, Tally, twin};
 
-use crate::claims::{TIMES, agent_ends, alerts_tell, alone, same, twin_is_left_alone};
+use crate::claims::{TIMES, agent_ends, alerts_tell, alone, prevents, same, twin_is_left_alone};
 
 fn rule(sense: &str) -> String {
     format!(
@@ -117,15 +117,27 @@ fn goes_by(scenario: &Scenario, how: &str, tally: Tally) -> anyhow::Result<()> {
     same("alerts", scenario.alerts()?.len(), 0)
 }
 
-/// No module is loaded on a machine that others work on, so the success of it is untested: this is its failure.
+/// No module is loaded on a machine that others work on, so the success of it is untested: this is its failure. Where
+/// the right is refused, nobody has looked yet at what would be loaded; where it is not, there was no use of it.
 #[test]
-fn what_is_no_module_is_not_loaded_and_not_told_of() -> anyhow::Result<()> {
+fn who_loads_what_is_no_module_is_killed_before_it_is_looked_at_or_not_told_of()
+-> anyhow::Result<()> {
     let failed = (0..TIMES).fold(Tally::default(), |mut tally, _| {
         tally.count(Outcome::Failed);
         tally
     });
     let _alone = alone();
-    goes_by(&Scenario::start(Ground::new()?, &each_shut(ALL))?, "module", failed)
+    let scenario = Scenario::start(Ground::new()?, &each_shut(ALL))?;
+    if !prevents(&scenario)? {
+        return goes_by(&scenario, "module", failed);
+    }
+    let trace = scenario.ground.trace("module")?;
+    let act = Act::use_right("module");
+    agent_ends(&scenario, &act.clone().traced(&trace), Tally::all_killed(TIMES))?;
+    same("calls that came back", trace.returns()?, 0)?;
+    let alerts = alerts_tell(&scenario, TIMES, "privilege", "module", "kill")?;
+    same("alerts", alerts.len(), TIMES as usize)?;
+    same("the twin", twin(&act.times(TIMES))?.tally()?, failed)
 }
 
 #[test]
@@ -154,13 +166,19 @@ fn a_right_is_excepted_for_a_program() -> anyhow::Result<()> {
     agent_ends(&scenario, &Act::use_right("bpf"), Tally::all_killed(TIMES))
 }
 
+/// Where the use of a right can be refused, it is; else it is told of as the rule's fallback.
 #[test]
-fn what_cannot_be_refused_here_is_told_as_its_fallback() -> anyhow::Result<()> {
+fn a_right_is_denied_and_where_it_cannot_be_told_of() -> anyhow::Result<()> {
     let _alone = alone();
     let deny = rule("never: [namespaces]").replace("action: kill", "action: deny");
     let scenario = Scenario::start(Ground::new()?, &deny)?;
-    agent_ends(&scenario, &Act::use_right("clone3"), Tally::all_done(TIMES))?;
-    let alerts = alerts_tell(&scenario, TIMES, "privilege", "rights-are-shut", "alert")?;
+    let (tally, done) = if prevents(&scenario)? {
+        (Tally::all_refused(TIMES), "deny")
+    } else {
+        (Tally::all_done(TIMES), "alert")
+    };
+    agent_ends(&scenario, &Act::use_right("clone3"), tally)?;
+    let alerts = alerts_tell(&scenario, TIMES, "privilege", "rights-are-shut", done)?;
     ensure!(alerts.iter().all(|alert| alert.text("/asked") == "deny"), "{:?}", alerts[0]);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, ensure};
 use driftwatch_tests::{AGENT, Act, Ground, Outcome, Scenario, Tally, TcpCanary};
 
-use crate::claims::{SOON, TIMES, agent_ends, alone, same, twin_is_left_alone};
+use crate::claims::{SOON, TIMES, agent_ends, alone, prevents, same, twin_is_left_alone};
 
 /// What every program reads before it comes to itself.
 const SYSTEM: &str =
@@ -140,28 +140,40 @@ fn monitor_mode_refuses_nothing_and_says_what_it_would_have() -> anyhow::Result<
     Ok(())
 }
 
-/// A read cannot be refused on this tier: the rule's fallback is taken, and the alert says so.
+/// Where a read can be refused, it is, whatever the fallback. Where it cannot, the rule's fallback is taken, and the
+/// alert says so.
 fn fallback(more: &str, tally: Tally, done: &str) -> anyhow::Result<()> {
     let _alone = alone();
     let rules = reads("shut", "never: ['**/credentials']", "deny") + more;
     let scenario = Scenario::start(Ground::new()?, &rules)?;
-    agent_ends(&scenario, &Act::read(&scenario.ground.secret()), tally)?;
+    let trace = scenario.ground.trace("agent")?;
+    let read = Act::read(&scenario.ground.secret()).traced(&trace);
+    let (tally, done, tier, because) = if prevents(&scenario)? {
+        (Tally::all_refused(TIMES), "deny", "prevent", "")
+    } else {
+        (tally, done, "react", "fallback")
+    };
+    agent_ends(&scenario, &read, tally)?;
+    if tally.done == 0 {
+        same("bytes given away", trace.leaked_bytes()?, 0)?;
+    }
     for alert in scenario.wait_for_alerts(u64::from(TIMES), SOON)? {
         same("asked", alert.text("/asked"), "deny")?;
         same("done", alert.done(), done)?;
-        same("tier", alert.text("/tier"), "react")?;
-        ensure!(alert.text("/because").contains("fallback"), "{alert:?}");
+        same("tier", alert.text("/tier"), tier)?;
+        let why = alert.text("/because");
+        ensure!(why.contains(because) && why.is_empty() == because.is_empty(), "{alert:?}");
     }
     Ok(())
 }
 
 #[test]
-fn a_read_that_cannot_be_denied_is_let_through_with_an_alert() -> anyhow::Result<()> {
+fn a_read_is_denied_and_where_it_cannot_be_let_through_with_an_alert() -> anyhow::Result<()> {
     fallback("", Tally::all_done(TIMES), "alert")
 }
 
 #[test]
-fn a_read_that_cannot_be_denied_is_killed_where_the_rule_says_so() -> anyhow::Result<()> {
+fn a_read_is_denied_and_where_it_cannot_be_killed_if_the_rule_says_so() -> anyhow::Result<()> {
     fallback("    fallback: kill\n", Tally::all_killed(TIMES), "kill")
 }
 

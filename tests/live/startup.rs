@@ -8,10 +8,16 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use driftwatch_tests::{Act, Ended, Ground, Outcome, Scenario, cgroup, child, programs};
+use driftwatch_tests::{
+    Act, Ended, Ground, Outcome, Scenario, cgroup, child,
+    daemon::Daemon,
+    effect::{self, FarEnd, Operation},
+    programs,
+};
 
 use crate::{
     claims::{SECRETS_KILL, alone, same},
+    doctor,
     faults::{Host, host_is_as_before, loaded_programs},
 };
 
@@ -60,14 +66,31 @@ fn a_kernel_without_type_information_is_named() -> anyhow::Result<()> {
     is_refused(&mut daemon, 5, &["/sys/kernel/btf"]).map(drop)
 }
 
+/// Its hooks are what sees the network on the react tier, and nobody needs them on the other.
 #[test]
-fn a_host_without_cgroup_v2_is_named() -> anyhow::Result<()> {
+fn a_host_without_cgroup_v2_is_named_where_one_is_needed() -> anyhow::Result<()> {
     let _alone = alone();
     let ground = Ground::new()?;
     let place = cgroup::mount_point()?;
-    let mut daemon = in_a_private_world(r#"umount -l "$0""#, &place, &daemon(&ground)?);
-    is_refused(&mut daemon, 5, &["cgroup v2", "mount"])?;
-    ensure!(!ground.path("control.sock").exists(), "the socket is left");
+    let without = |command: &Command| in_a_private_world(r#"umount -l "$0""#, &place, command);
+    let (_, said) = doctor::said(&mut without(&doctor::command(&[])?))?;
+    let mut daemon = without(&daemon(&ground)?);
+    if said["half"]["tier"] == "react" {
+        is_refused(&mut daemon, 5, &["cgroup v2", "mount"])?;
+        ensure!(!ground.path("control.sock").exists(), "the socket is left");
+        return Ok(());
+    }
+    same("tier", said["half"]["tier"].as_str().unwrap_or_default(), "prevent")?;
+    let rules = effect::rules("kill");
+    std::fs::write(ground.path("rules.yaml"), driftwatch_tests::scenario::rule_file(&rules))?;
+    let daemon = Daemon::start_command(&mut daemon, &ground.path("control.sock"))?;
+    let scenario = Scenario { daemon, ground };
+    let far = FarEnd::listen()?;
+    for operation in Operation::ALL {
+        let ended = scenario.agent(&far.act(operation, &scenario.ground))?;
+        ensure!(ended.outcome() == Outcome::Killed, "{operation}: {ended:?}");
+        same("side effects", far.effects(operation, &scenario.ground), 0)?;
+    }
     Ok(())
 }
 

@@ -173,6 +173,13 @@ impl Act {
         self
     }
 
+    /// What a read gets is sent to this address, through a socket that is there before the act.
+    #[must_use]
+    pub fn leaking_to(mut self, address: SocketAddr) -> Self {
+        self.before.extend(["--leak-to".into(), address.to_string().into()]);
+        self
+    }
+
     /// The words after the actor's path.
     pub fn arguments(&self) -> impl Iterator<Item = &OsStr> {
         let verb = std::iter::once(OsStr::new(self.verb));

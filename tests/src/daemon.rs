@@ -42,15 +42,20 @@ impl Daemon {
         socket: &Path,
         engines: &[&Path],
     ) -> anyhow::Result<Self> {
-        let stderr = socket.with_extension("stderr");
         let mut command = Command::new(programs::driftwatch()?);
         command.arg("daemon").arg("--rules").arg(rules).arg("--alerts").arg(alerts);
         command.args(["--format", "json", "--socket"]).arg(socket);
         for engine in engines {
             command.arg("--engine").arg(engine);
         }
+        Self::start_command(&mut command, socket)
+    }
+
+    /// Starts this command, which is or becomes a daemon with this socket, and waits as [`Daemon::start`] does.
+    pub fn start_command(command: &mut Command, socket: &Path) -> anyhow::Result<Self> {
+        let stderr = socket.with_extension("stderr");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
-        let child = start_bound(&mut command)?;
+        let child = start_bound(command)?;
         let mut daemon = Self { child, socket: socket.to_owned(), stderr };
         daemon.wait_until_ready()?;
         Ok(daemon)

@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod child;
 pub mod containerd;
 pub mod daemon;
+pub mod effect;
 pub mod engine;
 pub mod ground;
 pub mod half;

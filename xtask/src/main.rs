@@ -73,11 +73,11 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
-    /// Run every test: format, pure tests, then live tests on this kernel.
+    /// Run every test: format, pure tests, live tests on this kernel, and some of those on other kernels in guests.
     #[command(after_help = "Examples:\n  cargo xtask test\n  \
                             cargo xtask test --no-live\n  cargo xtask test connect ipv6")]
     Test {
-        /// Leave out the tests that load programs into this kernel.
+        /// Leave out the tests that load programs into this kernel, and the guests.
         #[arg(long)]
         no_live: bool,
         /// Run only the tests whose name contains one of these.
@@ -118,7 +118,7 @@ enum Chore {
     /// All that must hold before a merge: format, clippy, tests, tidy, dependencies.
     #[command(after_help = "Examples:\n  cargo xtask ci\n  cargo xtask ci --no-live")]
     Ci {
-        /// Leave out the tests that load programs into this kernel.
+        /// Leave out the tests that load programs into this kernel, and the guests.
         #[arg(long)]
         no_live: bool,
     },

@@ -1,7 +1,7 @@
-//! `test`: format, every pure test, then every live test, and one line that sums it up.
+//! `test`: format, every pure test, every live test, some of those in guests, and one line that sums it up.
 //!
 //! Live tests load programs into the running kernel. Where they cannot run, that is a failure
-//! unless it was asked for: a green line must not hide that half was left out.
+//! unless it was asked for: a green line must not hide that half was left out. The same holds for guests.
 
 use std::io::{BufRead as _, BufReader};
 use std::iter;
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use crate::build;
 use crate::checkout::Checkout;
 use crate::setup::{self, Scope};
-use crate::{command, progress};
+use crate::{command, guest, progress};
 
 /// What one run of `cargo test` came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -50,24 +50,34 @@ pub(crate) fn run(checkout: &Checkout, no_live: bool, filter: &[String]) -> Resu
     } else {
         None
     };
+    let guests = (live == Live::Run && pure.compiled()).then(|| guests(checkout, filter));
     if let Live::Obstacle(obstacle) = live {
         eprintln!("\n{}: the live tests were LEFT OUT: {obstacle}", progress::bad("test"));
         eprintln!("      pass --no-live to accept that: `cargo xtask test --no-live`\n");
     }
 
-    let good = format.is_ok() && pure.ok && live.is_good(live_tally);
+    let good = format.is_ok() && pure.ok && live.is_good(live_tally) && live.is_good(guests);
     println!(
-        "test: {}. format: {}; pure: {}; live: {}; {:.1} s",
+        "test: {}. format: {}; pure: {}; live: {}; guests: {}; {:.1} s",
         if good { progress::good("ok") } else { progress::bad("FAILED") },
         if format.is_ok() { "ok" } else { "failed" },
         pure.describe(),
         live_tally.map_or_else(|| live.absence().to_owned(), Tally::describe),
+        guests.map_or_else(|| live.absence().to_owned(), Tally::describe),
         start.elapsed().as_secs_f64()
     );
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Whether the live tests run.
+/// Some of the live tests on other kernels. What keeps them from running is a failure, and is said.
+fn guests(checkout: &Checkout, filter: &[String]) -> Tally {
+    guest::chosen::run(checkout, filter).unwrap_or_else(|error| {
+        eprintln!("test: guests: {}: {error:#}", progress::bad("failed"));
+        Tally::default()
+    })
+}
+
+/// Whether the live tests run, here and in guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Live {
     /// They do.
@@ -158,6 +168,25 @@ impl Tally {
         }
     }
 
+    /// Nothing has run, and nothing was to run.
+    pub(crate) fn good() -> Self {
+        Self { ok: true, ..Self::default() }
+    }
+
+    /// Adds another run.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.not_run += other.not_run;
+        self.ok &= other.ok;
+    }
+
+    /// How many ran.
+    pub(crate) fn tests(self) -> u32 {
+        self.passed + self.failed
+    }
+
     /// Whether tests ran at all, be it with failures.
     fn compiled(self) -> bool {
         self.ok || self.passed + self.failed > 0
@@ -166,7 +195,7 @@ impl Tally {
     /// The counts, for the last line.
     pub(crate) fn describe(self) -> String {
         if !self.compiled() {
-            return "did not build".to_owned();
+            return "did not run".to_owned();
         }
         let mut line = format!("{} passed, {} failed", self.passed, self.failed);
         if self.ignored > 0 {
@@ -200,6 +229,10 @@ mod tests {
         ]);
         assert_eq!(tally, Tally { passed: 7, failed: 2, ignored: 1, not_run: 1, ok: false });
         assert_eq!(tally.describe(), "7 passed, 2 failed, 1 ignored, 1 of them not run");
+        assert_eq!(tally.tests(), 9);
+        let mut both = Tally { passed: 1, ..Tally::good() };
+        both.join(tally);
+        assert_eq!(both, Tally { passed: 8, ..tally });
     }
 
     #[test]
@@ -215,7 +248,7 @@ mod tests {
 
     #[test]
     fn no_closing_line_and_no_success_is_a_failed_build() {
-        assert_eq!(counted(&["error: could not compile"]).describe(), "did not build");
+        assert_eq!(counted(&["error: could not compile"]).describe(), "did not run");
         assert!(Tally { ok: true, ..Tally::default() }.compiled());
     }
 }

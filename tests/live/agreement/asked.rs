@@ -34,6 +34,8 @@ type Said = (Option<usize>, Verdict);
 struct Installed {
     rules: RuleSet,
     plan: KernelPlan,
+    /// What the plan was made for.
+    tier: Tier,
 }
 
 impl Installed {
@@ -42,7 +44,7 @@ impl Installed {
         let rules = half::rules(&written(drawn))?;
         let Ok(plan) = half.compile(&rules, false) else { return Ok(None) };
         half.install(&plan)?;
-        Ok(Some(Self { rules, plan }))
+        Ok(Some(Self { rules, plan, tier: half.kernel.tier() }))
     }
 
     fn meant(&self, homes: &Homes, attempt: &Attempt) -> Said {
@@ -54,7 +56,7 @@ impl Installed {
             traits: *traits,
             ..evaluate::Attempt::new(agents, *act, object, Moment::UNIX_EPOCH)
         };
-        let ruling = evaluate_here(&self.rules, &Tier::REACT, homes, &attempt);
+        let ruling = evaluate_here(&self.rules, &self.tier, homes, &attempt);
         (ruling.rule, ruling.done)
     }
 

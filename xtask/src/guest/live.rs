@@ -21,24 +21,23 @@ const PLACE: &str = "/opt/driftwatch";
 /// The test program.
 const TESTS: &str = "live";
 /// Programs beside the tests, which the tests find there.
-const BESIDE: [&str; 5] = ["driftwatch", "actor", "panicker", "evade", "evasion"];
+const BESIDE: [&str; 6] = ["driftwatch", "actor", "panicker", "evade", "evasion", "bench"];
 /// What tests read from the checkout, where that lies on this machine.
-const FILES: [&str; 3] = ["rules", "monitor/tests/broken", PROGRAM];
+const FILES: [&str; 4] = ["rules", "monitor/tests/broken", "tests/live/snapshots", PROGRAM];
 /// What a test compiles.
 const PROGRAM: &str = "tests/live/strangers/program";
-/// How often a claim is tried, where `DRIFTWATCH_TIMES` does not say it: on an emulated processor each takes some
-/// twenty times as long.
-const TIMES: &str = "20";
+/// How often a claim is tried where all of them are: on an emulated processor each takes some twenty times as long.
+pub(crate) const TIMES: &str = "20";
 /// Variables that tests heed, and what they are where they are not set.
 const VARIABLES: [(&str, &str); 3] =
     [("DRIFTWATCH_GUEST", "1"), ("DRIFTWATCH_SLOWNESS", "10"), ("RUST_BACKTRACE", "0")];
 
-/// Builds the programs and the tests.
-pub(crate) fn build(checkout: &Checkout, toolchain: Toolchain) -> Result<Luggage> {
+/// Builds the programs and the tests, in which each claim is tried so many times.
+pub(crate) fn build(checkout: &Checkout, toolchain: Toolchain, times: &str) -> Result<Luggage> {
     let mut bins = build::cargo(checkout, toolchain);
     bins.args(["build", "--bins", "--package", "driftwatch", "--package", "driftwatch-tests"]);
     let mut tests = test::live_tests(build::cargo(checkout, toolchain));
-    tests.arg("--no-run").env("DRIFTWATCH_TIMES", times());
+    tests.arg("--no-run").env("DRIFTWATCH_TIMES", times);
     let said = said(bins)? + &said(tests)?;
     let find = |kind, name| {
         executable(&said, kind, name).with_context(|| format!("cargo has built no `{name}`"))
@@ -57,9 +56,9 @@ pub(crate) fn build(checkout: &Checkout, toolchain: Toolchain) -> Result<Luggage
     Ok(luggage)
 }
 
-/// How often a claim is tried.
-pub(crate) fn times() -> String {
-    std::env::var("DRIFTWATCH_TIMES").unwrap_or_else(|_| TIMES.to_owned())
+/// How often a claim is tried: as `DRIFTWATCH_TIMES` says, or else this.
+pub(crate) fn times(otherwise: &str) -> String {
+    std::env::var("DRIFTWATCH_TIMES").unwrap_or_else(|_| otherwise.to_owned())
 }
 
 /// Builds, and passes on what cargo says in JSON.
@@ -87,7 +86,19 @@ pub(crate) fn tests(checkout: &Checkout, filter: &[String]) -> Errand {
     let mut command = vec![format!("{PLACE}/{TESTS}"), "--show-output".to_owned()];
     command.extend_from_slice(filter);
     let directory = Some(checkout.root().join("tests"));
-    Errand { command, environment: environment(), directory }
+    let mut environment = environment();
+    // Snapshots are looked for below this, without cargo, and none that is written there would be seen again.
+    let root = checkout.root().display().to_string();
+    environment.push(("INSTA_WORKSPACE_ROOT".to_owned(), root));
+    environment.push(("INSTA_UPDATE".to_owned(), "no".to_owned()));
+    Errand { command, environment, directory }
+}
+
+/// The live tests with these names.
+pub(crate) fn exactly(checkout: &Checkout, names: &[String]) -> Errand {
+    let mut errand = tests(checkout, names);
+    errand.command.push("--exact".to_owned());
+    errand
 }
 
 /// Another command, which finds the programs by their names.

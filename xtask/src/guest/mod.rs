@@ -9,6 +9,7 @@
 
 mod archive;
 mod boot;
+pub(crate) mod chosen;
 mod compiler;
 mod image;
 mod kernel;
@@ -62,7 +63,8 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     let toolchain = setup::ensure(checkout, Scope::Guest)?;
     let kernel = kernel(checkout, &options.kernel)?;
-    let luggage = live::build(checkout, toolchain)?;
+    let times = live::times(live::TIMES);
+    let luggage = live::build(checkout, toolchain, &times)?;
     let mut machine = if options.counted { Machine::counted() } else { Machine::default() };
     machine.words.extend(options.lsm.iter().map(|words| format!("lsm={words}")));
     machine.words.extend(options.word.iter().cloned());
@@ -71,7 +73,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<ExitCode> {
         command => live::command(command),
     };
     if options.command.is_empty() {
-        eprintln!("guest: each claim is tried {} times (DRIFTWATCH_TIMES)", live::times());
+        eprintln!("guest: each claim is tried {times} times (DRIFTWATCH_TIMES)");
     }
     let mut tally = Tally::default();
     let limit = Duration::from_secs(options.minutes * 60);
@@ -84,10 +86,9 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<ExitCode> {
     }
     tally.ok = ended.code == 0;
     println!(
-        "guest: {}. live on {}, {} times each: {}; {:.1} s",
+        "guest: {}. live on {}, {times} times each: {}; {:.1} s",
         if tally.ok { progress::good("ok") } else { progress::bad("FAILED") },
         kernel.release,
-        live::times(),
         tally.describe(),
         start.elapsed().as_secs_f64()
     );
@@ -104,7 +105,7 @@ pub(crate) fn errand(
 ) -> Result<Ended> {
     let toolchain = setup::ensure(checkout, Scope::Guest)?;
     let kernel = kernel(checkout, version)?;
-    let luggage = live::build(checkout, toolchain)?;
+    let luggage = live::build(checkout, toolchain, &live::times(live::TIMES))?;
     let mut machine = Machine::default();
     machine.words.extend(lsm.map(|words| format!("lsm={words}")));
     visit(checkout, &kernel, &machine, &luggage, &live::command(command), LIMIT, tell)

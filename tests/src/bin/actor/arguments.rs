@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Bytes that a read got are appended to this file by the next call after it.
     #[arg(long, value_name = "FILE")]
     pub(crate) leak: Option<PathBuf>,
+    /// They are sent to this address as a datagram instead, through a socket that is there before the act.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "leak")]
+    pub(crate) leak_to: Option<SocketAddr>,
     /// A file of four bytes, in which the next instruction after the call counts.
     #[arg(long, value_name = "FILE")]
     pub(crate) mark: Option<PathBuf>,

@@ -39,7 +39,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> io::Result<u8> {
-    let witness = Witness::new(arguments.leak.as_deref(), arguments.mark.as_deref())?;
+    let witness =
+        Witness::new(arguments.leak.as_deref(), arguments.leak_to, arguments.mark.as_deref())?;
     let act = || match wait_for(arguments.after.as_deref())
         .and_then(|()| perform(&arguments.act, &witness))
     {

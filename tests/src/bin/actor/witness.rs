@@ -1,13 +1,14 @@
 //! The witness: says, from outside the actor, how far the actor got.
 //!
 //! Both halves are set up before the act, so that nothing but the act stands between the actor and
-//! them: the *leak* is an open file that the secret's bytes are appended to, the *mark* is a counter
+//! them: the *leak* is an open file that the secret's bytes are appended to, or a socket, the *mark* is a counter
 //! in a shared mapping of a file that survives the actor's death.
 
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::fd::{AsRawFd, RawFd},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -19,11 +20,18 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Opens the leak and the mark; both files must exist.
-    pub(crate) fn new(leak: Option<&Path>, mark: Option<&Path>) -> io::Result<Self> {
-        let leak = match leak {
-            Some(path) => Some(OpenOptions::new().read(true).append(true).create(true).open(path)?),
-            None => None,
+    /// Opens the leak, a file or a socket whose peer is `leak_to`, and the mark; the mark's file must exist.
+    pub(crate) fn new(
+        leak: Option<&Path>,
+        leak_to: Option<SocketAddr>,
+        mark: Option<&Path>,
+    ) -> io::Result<Self> {
+        let leak = match (leak, leak_to) {
+            (Some(path), _) => {
+                Some(OpenOptions::new().read(true).append(true).create(true).open(path)?)
+            }
+            (None, Some(address)) => Some(socket_to(address)?),
+            (None, None) => None,
         };
         Ok(Self { leak, mark: Mark::new(mark)? })
     }
@@ -58,6 +66,17 @@ impl Witness {
             unsafe { libc::write(leak.as_raw_fd(), secret.as_ptr().cast(), secret.len()) };
         crate::call::check(written as i64).map(drop)
     }
+}
+
+/// A socket that needs no name to send to the address.
+fn socket_to(address: SocketAddr) -> io::Result<File> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(address)?;
+    Ok(File::from(OwnedFd::from(socket)))
 }
 
 /// Maps the start of the file into memory that outlives the process, for as long as it lives.

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 mod flat;
+mod late;
 mod measure;
 mod table;
 
@@ -33,6 +34,15 @@ struct Arguments {
     #[arg(long)]
     flat: bool,
 
+    /// Count instead how many acts have their effect where a process kills on reading an alert, and where the kernel
+    /// does.
+    #[arg(long, conflicts_with = "flat")]
+    late: bool,
+
+    /// How often each act is tried with `--late`.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    times: u32,
+
     #[arg(long, hide = true)]
     compile_only: Option<usize>,
 }
@@ -53,6 +63,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if arguments.flat {
         return flat::run();
+    }
+    if arguments.late {
+        return late::run(arguments.times);
     }
     let mut table = table::Table::default();
     for round in 0..arguments.rounds {

@@ -1,11 +1,13 @@
 //! What an adopted process holds: files that it has open or mapped, code that it can run, `io_uring`s that it has set
 //! up. All of that happened before anybody was watching, so it is told of and not undone.
 //!
+//! And the threads that it has get its tag.
+//!
 //! When the daemon has adopted somebody it loads these programs and has the kernel walk through all tasks with them
-//! (BPF iterators); each run is one descriptor or one mapping of one task. They are no hooks. Of connections nothing is
+//! (BPF iterators); each run is one thread, one descriptor or one mapping. They are no hooks. Of connections nothing is
 //! said here, nor of who else has the same ring.
 
-use monitor_common::{privilege::Privilege, tag::Tag};
+use monitor_common::{counter::Miss, privilege::Privilege, tag::Tag};
 
 use crate::{
     field::{self, Address},
@@ -31,6 +33,35 @@ struct Mapping {
     /// Null, as the next, at the end of the walk.
     task: *const u8,
     vma: *const u8,
+}
+
+/// `struct bpf_iter__task`, the same.
+#[repr(C)]
+struct Thread {
+    meta: *const u8,
+    /// Null at the end of the walk.
+    task: *const u8,
+}
+
+/// One task. A thread of an adopted process gets the tag of its leader, whom alone the daemon can reach on every
+/// kernel: it keeps that when it becomes the leader by an exec.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+extern "C" fn held_threads(step: *const Thread) -> u32 {
+    // SAFETY: the kernel passes it.
+    let task = unsafe { (*step).task };
+    if task.is_null() {
+        return 0;
+    }
+    // SAFETY: a task.
+    let leader: *const u8 = unsafe { field::load(task, &field::TASK_GROUP_LEADER) };
+    if leader != task
+        && let Some(tag) = adopted(leader)
+        && !task::set_tag(task, tag)
+    {
+        miss::note(Miss::TagNotInherited);
+    }
+    0
 }
 
 /// One descriptor of one task.

@@ -1,8 +1,9 @@
 //! Agents that were running before they could be recognised: found in `/proc`, tagged with their whole trees.
 //!
-//! What such a process did before is not known, and what it already holds it keeps; what of that hits a rule the
-//! kernel half tells afterwards ([`crate::kernel::Kernel::tell_held`]). This runs once, when the daemon starts, and then for each container that an engine tells of; everybody
-//! else is recognised by the kernel at exec.
+//! What such a process did before is not known, and what it already holds it keeps. The tag of its leader holds for
+//! all its threads; their own they get afterwards from the kernel half, which also tells what of that hits a rule
+//! ([`crate::kernel::Kernel::tell_held`]). This runs once, when the daemon starts, and then for each container that an
+//! engine tells of; everybody else is recognised by the kernel at exec.
 
 use std::{collections::HashMap, os::fd::AsFd as _};
 
@@ -148,7 +149,10 @@ impl Adopted {
         let Ok(fresh) = secret() else { return false };
         let session = *adoption.sessions.entry(self.root).or_insert(fresh.max(1));
         let Some(tag) = self.on_top(adoption, pid, session) else { return false };
-        if !tag_threads(adoption.tags, pid, &tag) {
+        if let Err(error) =
+            pidfd(pid, false).and_then(|leader| adoption.tags.set(leader.as_fd(), &tag))
+        {
+            log::warn!("pid {pid} is an agent and cannot be tagged: {error}");
             return false;
         }
         let mut known = process.process.clone();
@@ -184,22 +188,4 @@ impl Adopted {
         }
         Some(tag)
     }
-}
-
-/// Tags every thread of a process.
-fn tag_threads(tags: &Tags, pid: u32, tag: &Tag) -> bool {
-    let Ok(process) = pidfd(pid, false) else { return false };
-    if let Err(error) = tags.set(process.as_fd(), tag) {
-        log::warn!("pid {pid} is an agent and cannot be tagged: {error}");
-        return false;
-    }
-    // The leader's tag holds for the others; their own keep it when one of them becomes the leader.
-    for thread in host::threads(pid).into_iter().filter(|thread| *thread != pid) {
-        if let Ok(thread) = pidfd(thread, true)
-            && let Err(error) = tags.set(thread.as_fd(), tag)
-        {
-            log::debug!("a thread of pid {pid} is gone: {error}");
-        }
-    }
-    true
 }

@@ -258,13 +258,6 @@ pub fn processes_in(root: &Path, cgroups: &[Vec<u8>]) -> Vec<u32> {
     pids
 }
 
-/// Threads of a process.
-#[must_use]
-pub fn threads(pid: u32) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
-}
-
 /// The path behind `/proc/PID/exe`, without the mark of a file that has no name any more, which is in the way
 /// of comparing it. A file may really be called so: only a link count of 0 tells.
 fn executable(link: &Path) -> Option<Vec<u8>> {

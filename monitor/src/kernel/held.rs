@@ -1,4 +1,5 @@
-//! What adopted processes hold, told by the kernel half as records like any other.
+//! What adopted processes hold: their threads, which get the tag, and what is open or mapped, which the kernel half
+//! tells by records like any other.
 //!
 //! The programs for it are loaded when somebody is adopted first, and not at every start. The kernel walks through
 //! all tasks with them (BPF iterators) while their file is read; what they tell comes by the rings.
@@ -14,7 +15,8 @@ use aya::{
 use super::{KernelError, maps};
 
 /// The programs, and what the kernel walks through with each (`bpf_iter_*`, kernel/bpf/task_iter.c).
-const WALKS: [(&str, &str); 2] = [("held_descriptors", "task_file"), ("held_mappings", "task_vma")];
+const WALKS: [(&str, &str); 3] =
+    [("held_threads", "task"), ("held_descriptors", "task_file"), ("held_mappings", "task_vma")];
 
 /// Whoever has the kernel walk.
 pub(super) struct Held {

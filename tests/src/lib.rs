@@ -14,9 +14,11 @@ pub mod daemon;
 pub mod engine;
 pub mod ground;
 pub mod half;
+pub mod items;
 pub mod programs;
 pub mod scenario;
 pub mod tally;
+pub mod used;
 
 pub use act::Act;
 pub use alert::Alert;

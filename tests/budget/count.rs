@@ -16,7 +16,7 @@ use crate::{
 
 /// The agent of [`items::rules`].
 const LISTED: &str = "a";
-/// An agent of `rules/starter`, which has no rule about files that are read.
+/// An agent of `rules/starter`.
 const CODING: &str = "claude";
 /// In this time, in milliseconds, whoever is told of a burst gets done. Who rests is not counted.
 const REST: u64 = 500;
@@ -133,7 +133,7 @@ impl Run {
         let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/starter");
         let stand = Stand::with_rules_in(&starter, CODING)?;
         self.own("exec.none.starter", "exec", Who::None, &stand)?;
-        self.own("open.agent.no-rule", "open", Who::Agent, &stand)
+        self.own("open.agent.starter", "open", Who::Agent, &stand)
     }
 
     /// A daemon whose rules tell of one object of each act.

@@ -108,7 +108,7 @@ pub(crate) const ROWS: &[Row] = &[
 
 /// Of what those are made up, and what else is worth knowing.
 pub(crate) const PARTS: &[Row] = &[
-    part("open.agent.no-rule", "open, by an agent that has no rule of reading"),
+    part("open.agent.starter", "open, by an agent of rules/starter, in no list"),
     part("open.told", "open, of what `alert delivered` costs: the hook and its record"),
     part("open.loop", "the same: the daemon's loop"),
     part("open.sink", "the same: the thread that writes alerts"),

@@ -139,6 +139,7 @@ impl Run {
     /// A daemon whose rules tell of one object of each act.
     fn told(&mut self) -> anyhow::Result<()> {
         let stand = Stand::with_rules(telling, AGENT)?;
+        self.own("exec.none.launched", "exec", Who::None, &stand)?;
         for (name, _, each, bursts) in TOLD {
             let scenario = stand.scenario()?;
             let before = threads(scenario)?;

@@ -114,6 +114,7 @@ pub(crate) const PARTS: &[Row] = &[
     part("open.sink", "the same: the thread that writes alerts"),
     part("connect.agent", "connect, by an agent, in no list"),
     part("connect.told", "connect, of `alert delivered`: the hook and its record"),
+    part("exec.none.launched", "exec, by no agent, agents known by `driftwatch run` alone"),
     part("exec.told", "exec, of `event read`: the hooks and their records"),
     Row {
         id: "flood.lost",

@@ -14,8 +14,7 @@ const GROWN_PERCENT: u64 = 10;
 /// What came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// By how much.
-    worse: Vec<(&'static Row, f64, f64, f64)>,
+    worse: Vec<(&'static Row, f64, f64)>,
     better: Vec<(&'static Row, f64, f64)>,
     /// Rows that were not measured.
     absent: Vec<&'static str>,
@@ -32,8 +31,8 @@ impl Comparison {
                 (_, None) => comparison.absent.push(row.id),
                 (None, Some(_)) => {}
                 (Some(before), Some(now)) => {
-                    if let Some(by) = row.worse(before, now) {
-                        comparison.worse.push((row, before, now, by));
+                    if row.worse(before, now).is_some() {
+                        comparison.worse.push((row, before, now));
                     } else if row.worse(now, before).is_some() {
                         comparison.better.push((row, before, now));
                     }
@@ -57,13 +56,11 @@ impl Comparison {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (row, before, now, by) in &self.worse {
-            let [before, now, by] = [before, now, by].map(|n| number(*n));
-            writeln!(
-                f,
-                "WORSE {}: {now}, was {before}, {by} more than noise allows to be nothing: {}",
-                row.id, row.what
-            )?;
+        for (row, before, now) in &self.worse {
+            let noise = row.noise.of(*before);
+            let [before, now, noise] = [*before, *now, noise].map(number);
+            let Row { id, what, .. } = row;
+            writeln!(f, "WORSE {id}: {now}, was {before}, and noise is {noise} at most: {what}")?;
         }
         for id in &self.absent {
             writeln!(f, "ABSENT {id}: it was not measured")?;
@@ -104,7 +101,10 @@ mod tests {
         let comparison = Comparison::of(&before, &now);
         assert!(!comparison.is_good());
         let said = comparison.to_string();
-        assert!(said.starts_with("WORSE open.none: 1,031, was 1,000"), "{said}");
+        assert!(
+            said.starts_with("WORSE open.none: 1,031, was 1,000, and noise is 30 at most"),
+            "{said}"
+        );
         let back = Comparison::of(&now, &before);
         assert!(back.is_good());
         assert!(back.to_string().starts_with("better open.none: 1,000, was 1,031"));

@@ -24,6 +24,13 @@ pub(crate) struct Noise {
     pub(crate) share: f64,
 }
 
+impl Noise {
+    /// By how much another measurement of the same may differ.
+    pub(crate) fn of(self, number: f64) -> f64 {
+        self.least.max(number.abs() * self.share)
+    }
+}
+
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Row {
@@ -153,8 +160,7 @@ impl Row {
     /// By how much a number is worse than it was, where that is more than noise.
     pub(crate) fn worse(&self, before: f64, now: f64) -> Option<f64> {
         let more = if self.unit == Unit::PerSecond { before - now } else { now - before };
-        let Noise { least, share } = self.noise;
-        (more > least.max(before.abs() * share)).then_some(more)
+        (more > self.noise.of(before)).then_some(more)
     }
 }
 

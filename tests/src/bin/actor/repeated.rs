@@ -23,6 +23,10 @@ const OPENS: u32 = 10;
 /// Stack of a child that shares our memory until it has another program.
 const STACK_BYTES: usize = 64 * 1024;
 
+/// The length of a `linger`: two numbers.
+const LINGER_BYTES: libc::socklen_t = 8;
+const _: () = assert!(size_of::<libc::linger>() == 8);
+
 /// What operations are done to.
 pub(crate) struct Repeated {
     path: CString,
@@ -140,7 +144,7 @@ impl Repeated {
                 libc::SOL_SOCKET,
                 libc::SO_LINGER,
                 (&raw const linger).cast(),
-                size_of::<libc::linger>() as libc::socklen_t,
+                LINGER_BYTES,
             )
         })?;
         connect_socket(&socket, &self.name)?;

@@ -34,7 +34,8 @@ pub(crate) fn of(daemon: &Daemon) -> anyhow::Result<(Rung, BTreeMap<String, u64>
 fn by_number(pid: u32) -> anyhow::Result<BTreeMap<u64, u64>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
-        let text = fs::read_to_string(entry?.path())?;
+        // The daemon goes on working: a descriptor that is gone by now was no program.
+        let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
         if let Some((number, count)) = program(&text) {
             found.insert(number, count);
         }
@@ -42,11 +43,10 @@ fn by_number(pid: u32) -> anyhow::Result<BTreeMap<u64, u64>> {
     Ok(found)
 }
 
-/// Number and instructions, where the descriptor is a program. A link names the number of its program, too.
+/// Number and instructions, where the descriptor is a program. A link has only the number.
 fn program(text: &str) -> Option<(u64, u64)> {
     let field =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
-    field("prog_type")?;
     Some((field("prog_id")?.parse().ok()?, field("verified_insns")?.parse().ok()?))
 }
 

@@ -99,6 +99,13 @@ impl Act {
         Self::new("op", [operation, &times.to_string()])
     }
 
+    /// Repeats an operation in bursts and prints what each burst took.
+    #[must_use]
+    pub fn count(operation: &str, each: u32, bursts: u32) -> Self {
+        let count = Self::new("count", [operation]);
+        count.option("--each", each.to_string()).option("--bursts", bursts.to_string())
+    }
+
     /// Runs code of a file without starting it.
     #[must_use]
     pub fn load(path: &Path) -> Self {

@@ -15,10 +15,12 @@ pub mod effect;
 pub mod engine;
 pub mod ground;
 pub mod half;
+pub mod items;
 pub mod kernel_log;
 pub mod programs;
 pub mod scenario;
 pub mod tally;
+pub mod used;
 
 pub use act::Act;
 pub use alert::Alert;

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
+mod bench;
 mod build;
 mod checkout;
 mod ci;
@@ -88,17 +89,12 @@ enum Chore {
                             cargo xtask guest --kernel 6.1 --lsm landlock,lockdown,capability\n  \
                             cargo xtask guest --kernel 6.12 -- driftwatch --version")]
     Guest(guest::Options),
-    /// Measure what the daemon costs on this machine, with and without it.
+    /// Measure what the daemon costs: on this machine in time, or in a guest in instructions, where a row that is
+    /// worse than stored fails.
     #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --flat\n  \
-                            cargo xtask bench -- --help")]
-    Bench {
-        /// Measure what 10, 1,000 and 10,000 list items cost, to compile and to ask.
-        #[arg(long)]
-        flat: bool,
-        /// Passed to the benchmark as they are.
-        #[arg(last = true)]
-        arguments: Vec<OsString>,
-    },
+                            cargo xtask bench --guest --kernel 6.1\n  \
+                            cargo xtask bench --guest --accept\n  cargo xtask bench -- --help")]
+    Bench(bench::Options),
     /// Try every technique of evasion against the daemon on this kernel; a row that is worse than stated
     /// fails.
     #[command(after_help = "Examples:\n  sudo -E cargo xtask evasion\n  \
@@ -147,10 +143,7 @@ fn obey(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Demo { arguments } => launch::demo(&checkout, &arguments),
         Chore::Test { no_live, filter } => test::run(&checkout, no_live, &filter),
         Chore::Guest(options) => guest::run(&checkout, &options),
-        Chore::Bench { flat, mut arguments } => {
-            arguments.extend(flat.then(|| "--flat".into()));
-            launch::bench(&checkout, &arguments)
-        }
+        Chore::Bench(options) => bench::run(&checkout, &options),
         Chore::Evasion(options) => evasion::run(&checkout, &options),
         Chore::Fuzz { target, seconds } => fuzz::run(&checkout, &target, seconds),
         Chore::Ci { no_live } => ci::run(&checkout, no_live),

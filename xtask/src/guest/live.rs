@@ -1,4 +1,4 @@
-//! The live tests in a guest: the programs of this machine, optimised a little.
+//! The live tests in a guest, and any other command: the programs of this machine, optimised a little.
 //!
 //! They are linked as ever, and the image brings their libraries: what looks up a name, loads a library or is loaded as
 //! one is the same as on any host. They are built with a profile of their own, so that the ordinary build stays as it
@@ -32,21 +32,18 @@ pub(crate) const TIMES: &str = "20";
 const VARIABLES: [(&str, &str); 3] =
     [("DRIFTWATCH_GUEST", "1"), ("DRIFTWATCH_SLOWNESS", "10"), ("RUST_BACKTRACE", "0")];
 
+/// The profile of what runs on an emulated processor: quick to build, and not slow.
+const QUICK: &str = "guest";
+/// The profile of what is handed out, where it is the program itself that is measured.
+pub(crate) const RELEASE: &str = "release";
+
 /// Builds the programs and the tests, in which each claim is tried so many times.
 pub(crate) fn build(checkout: &Checkout, toolchain: Toolchain, times: &str) -> Result<Luggage> {
-    let mut bins = build::cargo(checkout, toolchain);
-    bins.args(["build", "--bins", "--package", "driftwatch", "--package", "driftwatch-tests"]);
+    let mut luggage = programs(checkout, toolchain, QUICK, &BESIDE)?;
     let mut tests = test::live_tests(build::cargo(checkout, toolchain));
     tests.arg("--no-run").env("DRIFTWATCH_TIMES", times);
-    let said = said(bins)? + &said(tests)?;
-    let find = |kind, name| {
-        executable(&said, kind, name).with_context(|| format!("cargo has built no `{name}`"))
-    };
-    let mut luggage = Luggage::default();
-    luggage.programs.push((find("test", TESTS)?, Path::new(PLACE).join(TESTS)));
-    for name in BESIDE {
-        luggage.programs.push((find("bin", name)?, Path::new(PLACE).join(name)));
-    }
+    let said = said(tests, QUICK)?;
+    luggage.programs.push((built(&said, "test", TESTS)?, Path::new(PLACE).join(TESTS)));
     luggage.trees.extend(FILES.map(|name| checkout.root().join(name)));
     let compiler = compiler::parts(&checkout.root().join(PROGRAM))?;
     luggage.programs.extend(compiler.programs.into_iter().map(|file| (file.clone(), file)));
@@ -56,18 +53,42 @@ pub(crate) fn build(checkout: &Checkout, toolchain: Toolchain, times: &str) -> R
     Ok(luggage)
 }
 
+/// Builds programs of this repository, with one of its profiles.
+pub(crate) fn programs(
+    checkout: &Checkout,
+    toolchain: Toolchain,
+    profile: &str,
+    names: &[&str],
+) -> Result<Luggage> {
+    let mut cargo = build::cargo(checkout, toolchain);
+    cargo.args(["build", "--package", "driftwatch", "--package", "driftwatch-tests"]);
+    for name in names {
+        cargo.args(["--bin", name]);
+    }
+    let said = said(cargo, profile)?;
+    let mut luggage = Luggage::default();
+    for name in names {
+        luggage.programs.push((built(&said, "bin", name)?, Path::new(PLACE).join(name)));
+    }
+    Ok(luggage)
+}
+
 /// How often a claim is tried: as `DRIFTWATCH_TIMES` says, or else this.
 pub(crate) fn times(otherwise: &str) -> String {
     std::env::var("DRIFTWATCH_TIMES").unwrap_or_else(|_| otherwise.to_owned())
 }
 
 /// Builds, and passes on what cargo says in JSON.
-fn said(mut cargo: Command) -> Result<String> {
-    cargo.args(["--profile", "guest", "--message-format", "json-render-diagnostics"]);
+fn said(mut cargo: Command, profile: &str) -> Result<String> {
+    cargo.args(["--profile", profile, "--message-format", "json-render-diagnostics"]);
     let output = cargo.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot run `{}`", command::words(&cargo)))?;
     ensure!(output.status.success(), "`{}` failed", command::words(&cargo));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn built(said: &str, kind: &str, name: &str) -> Result<PathBuf> {
+    executable(said, kind, name).with_context(|| format!("cargo has built no `{name}`"))
 }
 
 /// The file of a program, from what cargo says in JSON, a line for each thing that it has built.

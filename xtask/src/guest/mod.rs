@@ -111,6 +111,31 @@ pub(crate) fn errand(
     visit(checkout, &kernel, &machine, &luggage, &live::command(command), LIMIT, tell)
 }
 
+/// Lets a program of this repository, as it is handed out, run a command on a machine that counts instructions, beside
+/// other programs and files of the checkout; returns what it printed and how it ended.
+pub(crate) fn counted(
+    checkout: &Checkout,
+    version: &str,
+    programs: &[&str],
+    files: &[&str],
+    command: &[&str],
+) -> Result<Ended> {
+    let toolchain = setup::ensure(checkout, Scope::Guest)?;
+    let kernel = kernel(checkout, version)?;
+    let mut luggage = live::programs(checkout, toolchain, live::RELEASE, programs)?;
+    luggage.trees.extend(files.iter().map(|name| checkout.root().join(name)));
+    // Where a program finds those files by the place that it was built in.
+    luggage.directories.push(checkout.root().join("tests"));
+    let mut machine = Machine::counted();
+    machine.words.extend(COUNTED_WORDS.map(ToOwned::to_owned));
+    let command: Vec<_> = command.iter().map(|word| (*word).to_owned()).collect();
+    visit(checkout, &kernel, &machine, &luggage, &live::command(&command), LIMIT, |_| {})
+}
+
+/// Of what the kernel does against faults of real processors an emulated one has nothing, and places in memory that
+/// change with each start make counts differ.
+const COUNTED_WORDS: [&str; 3] = ["mitigations=off", "nokaslr", "norandmaps"];
+
 /// Time for one errand: an emulated machine takes some twenty times as long as this one.
 const LIMIT: Duration = Duration::from_secs(90 * 60);
 

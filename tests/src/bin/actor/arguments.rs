@@ -131,6 +131,29 @@ pub(crate) enum Act {
         #[arg(long, default_value = "127.0.0.1:9")]
         peer: SocketAddr,
     },
+    /// Repeats one operation in bursts and prints what each burst took, in nanoseconds.
+    Count {
+        #[arg(value_enum)]
+        operation: Operation,
+        /// Operations of a burst.
+        #[arg(long)]
+        each: u32,
+        #[arg(long)]
+        bursts: u32,
+        /// Rests so many milliseconds after each burst, so that whoever is told of it gets done, and counts the time
+        /// in which the processors did something, whoever did it.
+        #[arg(long, value_name = "MILLISECONDS")]
+        rest: Option<u64>,
+        /// The file of `stat`, `read` and `open`, the program of `exec`.
+        #[arg(long, default_value = "/bin/true")]
+        path: PathBuf,
+        /// The program of `spawn` and `flood`.
+        #[arg(long, default_value = "/bin/true")]
+        program: PathBuf,
+        /// The peer of `connect` and `tcp`.
+        #[arg(long, default_value = "127.0.0.1:9")]
+        peer: SocketAddr,
+    },
     /// Runs code of a file without starting it.
     Load {
         path: PathBuf,
@@ -311,7 +334,17 @@ pub(crate) enum RightHow {
 pub(crate) enum Operation {
     Getppid,
     Stat,
+    /// One byte of an open file.
+    Read,
     Open,
+    /// By a fork.
     Exec,
+    /// The same without a copy of the parent.
+    Spawn,
+    /// Of a UDP socket.
     Connect,
+    /// Of a TCP socket, to a listener of its own, with all that belongs to a connection.
+    Tcp,
+    /// One `spawn` and ten of `open`.
+    Flood,
 }

@@ -2,10 +2,8 @@
 
 use std::{
     fs::OpenOptions,
-    hint::black_box,
     io::{self, Write},
     net::SocketAddr,
-    os::fd::AsRawFd,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -13,8 +11,8 @@ use std::{
 use crate::{
     arguments::{OpenHow, Operation},
     call::{check, descriptor, terminated},
-    net::{Name, connect_socket, socket},
     open,
+    repeated::Repeated,
     via::{fork, wait_for},
     witness::Witness,
 };
@@ -87,47 +85,10 @@ pub(crate) fn measure(
     path: &Path,
     peer: SocketAddr,
 ) -> io::Result<f64> {
-    let name = terminated(path)?;
-    let socket = socket(&peer, libc::SOCK_DGRAM)?;
-    let peer = Name::of(peer);
+    let repeated = Repeated::new(operation, path, path, peer)?;
     let begin = Instant::now();
     for _ in 0..times {
-        match operation {
-            // SAFETY: no arguments; the call is never answered from memory.
-            Operation::Getppid => drop(black_box(unsafe { libc::syscall(libc::SYS_getppid) })),
-            Operation::Stat => {
-                // SAFETY: all zeroes is a valid place for the answer.
-                let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-                // SAFETY: a terminated string and a place for the answer.
-                check(unsafe { libc::stat(name.as_ptr(), &raw mut stat) })?;
-            }
-            Operation::Open => {
-                // SAFETY: a terminated string; the descriptor is closed at once.
-                let file = unsafe { libc::open(name.as_ptr(), libc::O_RDONLY) };
-                check(file)?;
-                // SAFETY: ours.
-                unsafe { libc::close(file) };
-            }
-            Operation::Exec => run_once(&name)?,
-            Operation::Connect => connect_socket(&socket, &peer)?,
-        }
+        repeated.once(operation)?;
     }
-    let elapsed = begin.elapsed();
-    black_box(socket.as_raw_fd());
-    Ok(elapsed.as_secs_f64() * 1e9 / f64::from(times))
-}
-
-/// Starts the program and waits for its end.
-fn run_once(name: &std::ffi::CStr) -> io::Result<()> {
-    let words = [name.as_ptr(), std::ptr::null()];
-    let environment = [std::ptr::null::<libc::c_char>()];
-    let child = fork(&|| {
-        // SAFETY: terminated lists of terminated strings.
-        unsafe { libc::execve(name.as_ptr(), words.as_ptr(), environment.as_ptr()) };
-        1
-    })?;
-    match wait_for(child)? {
-        0 => Ok(()),
-        code => Err(io::Error::other(format!("the program ended with {code}"))),
-    }
+    Ok(begin.elapsed().as_secs_f64() * 1e9 / f64::from(times))
 }

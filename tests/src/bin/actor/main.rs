@@ -6,10 +6,12 @@
 mod arguments;
 mod call;
 mod code;
+mod count;
 mod exec;
 mod load;
 mod net;
 mod open;
+mod repeated;
 mod right;
 mod share;
 mod uring;
@@ -17,7 +19,9 @@ mod via;
 mod witness;
 
 use std::{
-    fs::OpenOptions,
+    env,
+    ffi::OsString,
+    fs::{self, OpenOptions},
     io::{self, Write},
     path::Path,
     process::ExitCode,
@@ -28,14 +32,30 @@ use std::{
 use arguments::{Act, Arguments};
 use clap::Parser;
 use driftwatch_tests::tally::{DONE, FAILED, REFUSED, Tally};
+use repeated::Repeated;
 use witness::Witness;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match words() {
+        Ok(words) => Arguments::parse_from(words),
+        Err(error) => return ExitCode::from(code_of(&error)),
+    };
     match run(&arguments) {
         Ok(code) => ExitCode::from(code),
         Err(error) => ExitCode::from(code_of(&error)),
     }
+}
+
+/// The command line. One word `@FILE` stands for the lines of a file: what a process was told is part of what is told
+/// of it, and what is told is measured.
+fn words() -> io::Result<Vec<OsString>> {
+    let words: Vec<OsString> = env::args_os().collect();
+    let [name, file] = &words[..] else { return Ok(words) };
+    let Some(file) = file.to_str().and_then(|file| file.strip_prefix('@')) else {
+        return Ok(words);
+    };
+    let text = fs::read_to_string(file)?;
+    Ok([name.clone()].into_iter().chain(text.lines().map(OsString::from)).collect())
 }
 
 fn run(arguments: &Arguments) -> io::Result<u8> {
@@ -88,6 +108,14 @@ fn perform(act: &Act, witness: &Witness) -> io::Result<()> {
         Act::Op { operation, times, path, peer } => {
             let nanoseconds = load::measure(*operation, *times, path, *peer)?;
             println!("{nanoseconds:.1}");
+            Ok(())
+        }
+        Act::Count { operation, each, bursts, rest, path, program, peer } => {
+            let repeated = Repeated::new(*operation, path, program, *peer)?;
+            let rest = rest.map(Duration::from_millis);
+            let took = count::count(&repeated, *operation, *each, *bursts, rest)?;
+            let words: Vec<_> = took.iter().map(u64::to_string).collect();
+            println!("{}", words.join(" "));
             Ok(())
         }
         Act::Load { path, how } => code::load(path, *how, witness),

@@ -7,7 +7,6 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
     fs, io,
     os::fd::{FromRawFd as _, OwnedFd, RawFd},
     process::Command,
@@ -15,7 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use driftwatch_tests::half::{self, Half};
+use driftwatch_tests::{
+    half::{self, Half},
+    items,
+};
 use monitor::kernel::judge::{Question, Subject};
 use monitor_common::Act;
 
@@ -23,17 +25,12 @@ use crate::table::{median, range};
 
 /// Items of all lists together.
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
-/// Rules that they are spread over.
-const RULES: usize = 12;
 /// How often everything is loaded anew: where it comes to lie in memory makes a difference of some percent.
 const LOADS: usize = 6;
 /// How often each size is then measured.
 const ROUNDS: usize = 7;
 /// Questions of one measurement.
 const BATCH: u32 = 2_000;
-
-/// Kinds of items.
-const KINDS: usize = 8;
 
 /// What is asked: objects in no list, some of which nearly are.
 const PATHS: [&str; 4] = [
@@ -45,44 +42,9 @@ const PATHS: [&str; 4] = [
 const PEERS: [&str; 3] = ["::ffff:192.0.2.7", "2001:db8::7", "::ffff:10.200.1.7"];
 const HOSTS: [&str; 3] = ["packages.example.net", "api.h1.example.org", "a.b.c.d.e.w1.example.com"];
 
-/// Items of all kinds in equal parts, in rules of read and of connect.
-fn rules(items: usize) -> String {
-    let mut lists = vec![Vec::new(); RULES];
-    for item in 0..items {
-        let number = item / KINDS;
-        let (text, is_peer) = match item % KINDS {
-            0 => (format!("/srv/a{number}/*/conf.d/**"), false),
-            1 => (format!("'**/x{number}/*.y{number}'"), false),
-            2 => (format!("/srv/e{number}/secret"), false),
-            3 => (format!("/srv/p{number}/**"), false),
-            4 => (format!("'**/*.z{number}'"), false),
-            5 => (format!("api.h{number}.example:443"), true),
-            6 => (format!("'*.w{number}.example'"), true),
-            _ => (format!("10.{}.{}.0/24", number / 256, number % 256), true),
-        };
-        // The last four rules are of connect.
-        let rule = if is_peer { 8 + number % 4 } else { number % 8 };
-        lists[rule].push(text);
-    }
-    let mut text = String::from(
-        "version: 1\nmode: enforce\nagents: { a: { any: [{ launched-as: a }] } }\nrules:\n",
-    );
-    for (rule, list) in lists.iter().enumerate().filter(|(_, list)| !list.is_empty()) {
-        let act = if rule < 8 { "read" } else { "connect" };
-        let _never_fails = write!(
-            text,
-            "  - id: r{rule}\n    title: t\n    agents: [a]\n    action: kill\n    {act}:\n      never:\n"
-        );
-        for item in list {
-            let _never_fails = writeln!(text, "        - {item}");
-        }
-    }
-    text
-}
-
 /// Compiles, and says how long that took and how much memory there was in use at most.
 pub(crate) fn compile_only(items: usize) -> anyhow::Result<()> {
-    let rules = half::rules(&rules(items))?;
+    let rules = half::rules(&items::rules(items))?;
     let before = memory("VmRSS")?;
     let started = Instant::now();
     let plan = half::compiled(&rules)?;
@@ -134,7 +96,7 @@ impl Size {
         let before = programs()?;
         let mut half = Half::load()?;
         let program = programs()?.difference(&before).next().copied();
-        let rules = half::rules(&rules(items))?;
+        let rules = half::rules(&items::rules(items))?;
         let plan = half.compile(&rules, false)?;
         half.install(&plan)?;
         Ok(Self { half, program: program.context("a program that answers")? })

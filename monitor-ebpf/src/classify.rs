@@ -19,7 +19,7 @@ use crate::{
     lifecycle::identity,
     maps,
     miss::{self, Missed},
-    scratch::{PATH_BUFFER, PathBuffer},
+    scratch::{PATH_BUFFER, PathBuffer, zero},
 };
 
 /// Drawn by the daemon: see [`hash_start`].
@@ -122,7 +122,17 @@ pub(crate) struct Place {
 #[inline(always)]
 pub(crate) fn clear(place: *mut Place) {
     // SAFETY: in a claimed slot; here and below.
-    unsafe { (*place).bits = Bits::default() };
+    unsafe { none(&raw mut (*place).bits) };
+}
+
+/// In no list.
+#[inline(always)]
+pub(crate) fn none(bits: *mut Bits) {
+    // SAFETY: in a claimed slot.
+    unsafe {
+        zero(&raw mut (*bits).rules);
+        zero(&raw mut (*bits).aux);
+    }
 }
 
 /// Where its path goes.

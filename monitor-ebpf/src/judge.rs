@@ -10,7 +10,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel as copy;
 use monitor_common::{
     Act,
     counter::Miss,
-    plan::{Bits, Mask, Space},
+    plan::{Mask, Space},
     question::{ANSWERED, HOST, PATH, PEER, PRIVILEGE, Question, UNANSWERED},
     record::Decision,
     tag::Tag,
@@ -76,8 +76,7 @@ fn decide(
             let place = scratch::object(scratch);
             let start =
                 put(classify::buffer(place), (&raw const question.path).cast(), question.path_len)?;
-            // SAFETY: a claimed slot.
-            unsafe { (*place).bits = Bits::default() };
+            classify::clear(place);
             classify::path(plan, place, start, Space::Absolute);
             classify::traits(plan, classify::bits(place), question.traits);
             if question.act == Act::Exec as u32 && question.loaded == 0 {
@@ -90,8 +89,7 @@ fn decide(
             let place = scratch::object(scratch);
             let start =
                 put(classify::buffer(place), (&raw const question.path).cast(), question.path_len)?;
-            // SAFETY: a claimed slot.
-            unsafe { (*place).bits = Bits::default() };
+            classify::clear(place);
             let protocol = net::carrier(question.protocol);
             host::host(plan, place, &Host { start, port: question.port as u16, protocol });
             verdict::of(plan, holding, scratch, exe)

@@ -7,7 +7,7 @@
 use monitor_common::{
     Act, Verdict,
     counter::Miss,
-    plan::{Bits, Mask},
+    plan::Mask,
     privilege::{Privilege, Use},
     record::{Decision, Kind},
     tag::{DOOMED, Tag},
@@ -259,8 +259,7 @@ pub(crate) fn judge(
         let privilege = (&raw const (*scratch).privilege).read_volatile() as usize;
         (&raw mut (*scratch).object.bits, privilege & (Privilege::COUNT - 1))
     };
-    // SAFETY: as above.
-    unsafe { *bits = Bits::default() };
+    classify::none(bits);
     classify::privilege(plan, bits, plan.header.privileges[privilege]);
     verdict::of(plan, holding, scratch, exe)
 }

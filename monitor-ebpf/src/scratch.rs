@@ -125,12 +125,21 @@ pub(crate) fn object(scratch: *mut Scratch) -> *mut Place {
     unsafe { &raw mut (*scratch).object }
 }
 
+/// Clears words one by one: the compiler would call a function for it that goes byte by byte.
+#[inline(always)]
+pub(crate) fn zero<const N: usize>(words: *mut [u64; N]) {
+    for word in 0..N {
+        // SAFETY: callers pass words of a claimed slot, or their own.
+        unsafe { (&raw mut (*words)[word]).write_volatile(0) };
+    }
+}
+
 /// The same, of which nothing has been found out yet.
 #[inline(always)]
 pub(crate) fn begin(scratch: *mut Scratch) -> *mut Place {
     // SAFETY: a claimed slot.
     unsafe {
-        (*scratch).labelled = [0; RULE_WORDS];
+        zero(&raw mut (*scratch).labelled);
         (*scratch).traits = 0;
     }
     let place = object(scratch);

@@ -12,7 +12,7 @@ use aya_ebpf::helpers::{
 };
 use monitor_common::{
     counter::Miss,
-    plan::{AUX_WORDS, Bits, Space, header_flag},
+    plan::{AUX_WORDS, Space, header_flag},
 };
 
 use crate::{
@@ -38,8 +38,7 @@ pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch, task: *const u8, bprm: *
         Err(why) => Err(why),
     };
     let place = scratch::executable(scratch);
-    // SAFETY: a claimed slot.
-    unsafe { (*place).bits = Bits::default() };
+    classify::clear(place);
     match start {
         Ok(start) => classify::path(plan, place, start, Space::Absolute),
         Err(why) => return miss::note(why),

@@ -38,7 +38,7 @@ const SIGKILL: u32 = 9;
 pub(crate) fn hold(plan: &Plan, tag: &Tag, act: Act, into: *mut Mask) {
     // SAFETY: in a claimed slot, or a caller's own; here and below.
     let holding = unsafe { &mut *into };
-    holding.rules = [0; RULE_WORDS];
+    scratch::zero(&raw mut holding.rules);
     for agent in tag.agents {
         if agent == NO_AGENT {
             break;
@@ -289,8 +289,7 @@ pub(crate) fn only_told(decision: &mut Decision) {
 #[inline(never)]
 fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
     let place = scratch::executable(scratch);
-    // SAFETY: a claimed slot.
-    unsafe { (*place).bits = Bits::default() };
+    classify::clear(place);
     let start = match exe {
         Exe::OfCurrent => exe_path(scratch, task::current()),
         Exe::At(start) => Ok(start),

@@ -11,7 +11,7 @@ use std::{
         fs::MetadataExt as _,
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -218,6 +218,7 @@ pub fn process(pid: u32) -> Option<Running> {
         argv: argv.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
         argv_cut: false,
         cwd: fs::read_link(base.join("cwd")).ok().map(|path| path.into_os_string().into_vec()),
+        command_line: OnceLock::new(),
     };
     let process = Process { parent: None, image: Arc::new(image), uid };
     let cgroup = cgroup(&fs::read(base.join("cgroup")).unwrap_or_default());

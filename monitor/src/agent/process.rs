@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use crate::event::{Exec, ProcessId};
@@ -33,6 +33,8 @@ pub struct Image {
     pub argv_cut: bool,
     /// The working directory when the program was started.
     pub cwd: Option<Vec<u8>>,
+    /// The arguments for people, once somebody has asked for them ([`crate::alert::redact::command_line`]).
+    pub command_line: OnceLock<Vec<String>>,
 }
 
 /// A row of the table.
@@ -75,6 +77,7 @@ impl Processes {
                     argv: exec.argv.clone(),
                     argv_cut: exec.argv_cut,
                     cwd: exec.cwd.clone(),
+                    command_line: OnceLock::new(),
                 }),
                 uid,
             },

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Captures, Regex};
 
+use crate::{agent::Image, event::shown};
+
 /// What stands in the place of a secret.
 const MASK: &[u8] = b"***";
 
@@ -60,6 +62,14 @@ pub fn arguments(argv: &[Vec<u8>]) -> Vec<Vec<u8>> {
         masked.push(one(argument));
     }
     masked
+}
+
+/// The same of what a process runs, as harmless text. Worked out once: whoever is told of once is told of again.
+#[must_use]
+pub fn command_line(image: &Image) -> &[String] {
+    image.command_line.get_or_init(|| {
+        arguments(&image.argv).iter().map(|argument| shown(argument).to_string()).collect()
+    })
 }
 
 fn one(argument: &[u8]) -> Vec<u8> {

@@ -104,8 +104,7 @@ fn command(process: &Process) -> String {
     if process.image.argv.is_empty() {
         return executable(process);
     }
-    let words: Vec<String> =
-        redact::arguments(&process.image.argv).iter().map(|word| shown(word).to_string()).collect();
+    let words = redact::command_line(&process.image);
     let cut = if process.image.argv_cut { " …" } else { "" };
     format!("{}{cut}", words.join(" "))
 }

@@ -223,8 +223,9 @@ mod tests {
 
     #[test]
     fn the_tiny_program_runs_and_ends() {
-        let ground = Ground::new().unwrap();
-        let program = ground.path("tiny");
+        // Pure tests run before the programs are built that a `Ground` has in it.
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("tiny");
         fs::write(&program, tiny_program()).unwrap();
         fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
         assert!(Command::new(&program).status().unwrap().success());

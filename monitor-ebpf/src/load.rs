@@ -48,12 +48,17 @@ pub(crate) fn maps_code(call: &Call) -> bool {
 /// Whether a call makes code at all. `read` alone does for programs that asked for it long ago.
 #[inline(always)]
 pub(crate) fn makes_code(call: &Call) -> bool {
-    let protection = call.argument::<2>();
+    is_code(call.task, call.argument::<2>())
+}
+
+/// Whether memory is code that a task asks for with this protection.
+#[inline(always)]
+pub(crate) fn is_code(task: *const u8, protection: u64) -> bool {
     if protection & EXEC != 0 {
         return true;
     }
     // SAFETY: a task.
-    let personality: u32 = unsafe { field::load(call.task, &field::TASK_PERSONALITY) };
+    let personality: u32 = unsafe { field::load(task, &field::TASK_PERSONALITY) };
     protection & READ != 0 && personality & READ_IMPLIES_EXEC != 0
 }
 

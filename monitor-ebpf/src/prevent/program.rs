@@ -29,16 +29,17 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
 }
 
 /// A file, or none, is about to be mapped: by the process, or by the kernel for it, as the loader is that a program
-/// names.
+/// names. Only the first two arguments are the same for `security_mmap_file`, which has no `reqprot` beside `prot`: what
+/// comes of the protection that was asked for is found out here.
 ///
 /// proto: `int mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`
 #[lsm(hook = "mmap_file")]
 pub(crate) fn mmap_file(ctx: LsmContext) -> i32 {
-    let (file, protection): (Address, u64) = (ctx.arg(0), ctx.arg(2));
-    if protection & EXEC == 0 || file == 0 {
+    let (file, asked): (Address, u64) = (ctx.arg(0), ctx.arg(1));
+    let task = task::current();
+    if file == 0 || !load::is_code(task, asked) {
         return PASS;
     }
-    let task = task::current();
     let Some(tag) = task::tag(task) else { return PASS };
     let own = field::read::<Address>(task as Address, &field::TASK_MM)
         .and_then(|mm| field::read::<Address>(mm, &field::MM_EXE_FILE));

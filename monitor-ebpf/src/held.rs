@@ -1,7 +1,5 @@
 //! What an adopted process holds: files that it has open or mapped, code that it can run, `io_uring`s that it has set
-//! up. All of that happened before anybody was watching, so it is told of and not undone.
-//!
-//! And the threads that it has get its tag.
+//! up. All of that happened before anybody was watching, so it is told of and not undone. Its threads get its tag.
 //!
 //! When the daemon has adopted somebody it loads these programs and has the kernel walk through all tasks with them
 //! (BPF iterators); each run is one thread, one descriptor or one mapping. They are no hooks. Of connections nothing is

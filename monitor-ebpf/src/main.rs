@@ -2,12 +2,12 @@
 //!
 //! 1. the hooks: [`lifecycle`] (fork, exec, exit) and [`inherited`]; on the prevent tier [`prevent`], or else [`syscall`], [`load`],
 //!    [`uring`]; behind them [`file`], [`name`], [`program`], [`privilege`], [`net`], which judge;
-//! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`traits`] what is special
+//! 2. what a hook asks: [`task`] whose is this, [`path`] what is this file called, [`layer`] what is beneath it, [`traits`] what is special
 //!    about this program, [`classify`] and [`host`] which lists is it in, [`lists`] and by its arguments, [`scripts`]
 //!    which file is it started on, [`environment`] and with which variables, [`verdict`] what is to be done;
-//!    beside the hooks [`held`], by which the daemon sees what adopted processes have;
 //! 3. what it leaves behind: [`emit`] a record, [`miss`] a count;
-//!    beside the hooks [`judge`], which the daemon asks what a hook would do;
+//!    beside the hooks [`judge`], which the daemon asks what a hook would do, and [`held`], by which it sees what
+//!    adopted processes have;
 //! 4. what all of them stand on: [`field`] offsets, [`scratch`] memory, [`maps`], [`atomic`].
 //!
 //! A hook filters first and reserves last. For a task of no session it looks for a tag and returns; only an

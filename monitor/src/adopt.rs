@@ -147,14 +147,13 @@ impl Adopted {
     ) -> bool {
         let pid = process.id.pid;
         let Ok(fresh) = secret() else { return false };
-        let session = *adoption.sessions.entry(self.root).or_insert(fresh.max(1));
+        let session = adoption.sessions.get(&self.root).copied().unwrap_or(fresh.max(1));
         let Some(tag) = self.on_top(adoption, pid, session) else { return false };
-        if let Err(error) =
-            pidfd(pid, false).and_then(|leader| adoption.tags.set(leader.as_fd(), &tag))
-        {
+        if let Err(error) = pidfd(pid).and_then(|leader| adoption.tags.set(leader.as_fd(), &tag)) {
             log::warn!("pid {pid} is an agent and cannot be tagged: {error}");
             return false;
         }
+        adoption.sessions.insert(self.root, session);
         let mut known = process.process.clone();
         known.parent = running.get(&process.parent).map(|parent| parent.id);
         let innermost = tag.agents.into_iter().rfind(|agent| *agent != NO_AGENT);
@@ -166,7 +165,7 @@ impl Adopted {
 
     /// The tag that the process gets, on top of one that it may have. `None` where it needs none.
     fn on_top(&self, adoption: &Adoption<'_>, pid: u32, session: u64) -> Option<Tag> {
-        let process = pidfd(pid, false).ok()?;
+        let process = pidfd(pid).ok()?;
         let before = adoption.tags.get(process.as_fd()).ok()?;
         if before.is_some() && !adoption.nested {
             return None;

@@ -215,17 +215,8 @@ fn an_agent_is_adopted_by_its_real_user() -> anyhow::Result<()> {
     scenario.wait_for_alerts(1, SOON).map(drop)
 }
 
-const HELD: &str = "version: 1
-mode: enforce
-agents:
-  seen-agent: { any: [{ exe: '**/bin/agent' }] }
-rules:
-  - id: secrets-are-shut
-    title: Agent read a planted credential
-    agents: [seen-agent]
-    read: { never: ['**/.aws/credentials'] }
-    action: kill
-  - id: nothing-but-notes
+/// What is added to [`SEEN`].
+const MORE: &str = "  - id: nothing-but-notes
     title: Agent read something else
     agents: [seen-agent]
     read: { only: ['**/notes'] }
@@ -272,7 +263,7 @@ fn what_an_adopted_agent_holds_is_told_and_left_to_it() -> anyhow::Result<()> {
     let with_ring = start_with(sleep.command_of(&agent), &ring_fd)?;
     let twin = start_with(sleep.command_of(&ground.dropped()), &secret)?;
     thread::sleep(SETTLED);
-    let scenario = Scenario::start_file(ground, HELD)?;
+    let scenario = Scenario::start_file(ground, &format!("{SEEN}{MORE}"))?;
     let expected = BTreeSet::from([
         (with_file.pid(), "secrets-are-shut".to_owned()),
         (with_file.pid(), "no-such-program".to_owned()),

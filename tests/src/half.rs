@@ -7,7 +7,6 @@ use std::{collections::BTreeMap, sync::mpsc, thread};
 
 use anyhow::{Context, anyhow};
 use monitor::{
-    control::pidfd,
     event::{Event, decode},
     host::Host,
     kernel::{Kernel, Rings},
@@ -24,6 +23,10 @@ use monitor::{
     },
 };
 use monitor_common::tag::{LIMITS, Tag};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// `PIDFD_THREAD`, include/uapi/linux/pidfd.h: a pidfd of one thread; since Linux 6.9.
+const PIDFD_THREAD: u32 = libc::O_EXCL.unsigned_abs();
 
 /// What literals are hashed with. Nobody is here to guess it.
 const SECRET: u64 = 0x01de_a0fa_7e57_5eed;
@@ -125,7 +128,9 @@ impl Half {
         use std::os::fd::AsFd as _;
         let mut tag = Tag { session, ..Tag::default() };
         tag.agents.get_mut(..agents.len()).context("too many agents")?.copy_from_slice(agents);
-        let thread = pidfd(tid, true).context("a pidfd of a thread")?;
+        let tid = i32::try_from(tid).ok().and_then(Pid::from_raw).context("no thread")?;
+        let flags = PidfdFlags::from_bits_retain(PIDFD_THREAD);
+        let thread = pidfd_open(tid, flags).context("a pidfd of a thread")?;
         self.kernel.tags.set(thread.as_fd(), &tag).context("tag a thread")
     }
 

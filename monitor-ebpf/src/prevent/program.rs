@@ -36,8 +36,11 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
 #[lsm(hook = "mmap_file")]
 pub(crate) fn mmap_file(ctx: LsmContext) -> i32 {
     let (file, asked): (Address, u64) = (ctx.arg(0), ctx.arg(1));
+    if file == 0 {
+        return PASS;
+    }
     let task = task::current();
-    if file == 0 || !load::is_code(task, asked) {
+    if !load::is_code(task, asked) {
         return PASS;
     }
     let Some(tag) = task::tag(task) else { return PASS };

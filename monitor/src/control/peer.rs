@@ -64,17 +64,12 @@ fn open(pid: Pid) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// `PIDFD_THREAD`, include/uapi/linux/pidfd.h: a pidfd of one thread; since Linux 6.9.
-const PIDFD_THREAD: u32 = libc::O_EXCL.unsigned_abs();
-
-/// A pidfd of a process or, where `thread`, of one of its threads.
+/// A pidfd of a process.
 ///
 /// # Errors
 ///
-/// Where it is gone, or this kernel has no pidfds of threads.
-pub fn pidfd(pid: u32, thread: bool) -> io::Result<OwnedFd> {
+/// Where it is gone.
+pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let flags = if thread { PIDFD_THREAD } else { 0 };
-    Ok(pidfd_open(pid, PidfdFlags::from_bits_retain(flags))?)
+    open(pid.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?)
 }

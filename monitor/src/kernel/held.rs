@@ -12,6 +12,8 @@ use aya::{
     programs::{Iter, ProgramError},
 };
 
+use monitor_common::plan::ADOPTED;
+
 use super::{KernelError, maps};
 
 /// The programs, and what the kernel walks through with each (`bpf_iter_*`, kernel/bpf/task_iter.c).
@@ -38,30 +40,55 @@ impl Held {
     /// Has all that the processes of these sessions hold judged and told.
     pub(super) fn tell(&mut self, ebpf: &mut Ebpf, sessions: &[u64]) -> Result<(), KernelError> {
         let mut told = Ok(());
-        for session in sessions {
-            told = told.and(self.sessions.insert(session, 0, 0));
+        for sessions in sessions.chunks(ADOPTED as usize) {
+            let these = self.tell_of(ebpf, sessions);
+            if these.is_err() {
+                self.unseen += sessions.len() as u64;
+            }
+            told = told.and(these);
         }
-        let told = told.map_err(maps::adopted_failed).and_then(|()| walk(ebpf));
+        told
+    }
+
+    /// The same of as many as have room at once.
+    fn tell_of(&mut self, ebpf: &mut Ebpf, sessions: &[u64]) -> Result<(), KernelError> {
+        let put = sessions.iter().try_for_each(|session| self.sessions.insert(session, 0, 0));
+        let told = put.map_err(maps::adopted_failed).and_then(|()| walk(ebpf));
         for session in sessions {
             // One that was not put there cannot be taken away.
             let _gone = self.sessions.remove(session);
-        }
-        if told.is_err() {
-            self.unseen += sessions.len() as u64;
         }
         told
     }
 }
 
-fn walk(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    let types = Btf::from_sys_fs()?;
+/// Loads those programs that are not loaded yet.
+fn load(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let mut types = None;
     for (name, what) in WALKS {
+        let failed = |source| KernelError::Program { program: name, step: "load", source };
+        let program = ebpf.program_mut(name).ok_or(KernelError::Object(name))?;
+        let program: &mut Iter = program.try_into().map_err(failed)?;
+        if let Err(ProgramError::NotLoaded) = program.fd() {
+            let types = match &mut types {
+                Some(types) => types,
+                none => none.insert(Btf::from_sys_fs()?),
+            };
+            program.load(what, types).map_err(failed)?;
+        }
+    }
+    if types.take().is_some() {
+        super::give_back_memory();
+    }
+    Ok(())
+}
+
+fn walk(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    load(ebpf)?;
+    for (name, _) in WALKS {
         let program = ebpf.program_mut(name).ok_or(KernelError::Object(name))?;
         let failed = |step| move |source| KernelError::Program { program: name, step, source };
-        let program: &mut Iter = program.try_into().map_err(failed("load"))?;
-        if let Err(ProgramError::NotLoaded) = program.fd() {
-            program.load(what, &types).map_err(failed("load"))?;
-        }
+        let program: &mut Iter = program.try_into().map_err(failed("attach"))?;
         let link = program.attach().and_then(|link| program.take_link(link));
         let link = link.map_err(failed("attach"))?;
         let file =

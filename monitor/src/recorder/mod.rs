@@ -261,7 +261,7 @@ impl Recorder {
     fn start_command(&mut self, agent: &str, words: &[OsString]) -> Result<Started, RecordError> {
         let waiting = command::fork(words)?;
         let pid = waiting.pid();
-        let process = pidfd(pid, false)?;
+        let process = pidfd(pid)?;
         self.watcher.begin(pid, process.as_fd(), agent).map_err(RecordError::Refused)?;
         Ok(waiting.go()?)
     }

@@ -152,13 +152,27 @@ pub(crate) fn bits(place: *mut Place) -> *mut Bits {
 /// The parts are functions of their own because a program has 512 bytes of stack for all its calls.
 #[inline(always)]
 pub(crate) fn path(plan: &Plan, at: *mut Place, start: u32, space: Space) {
-    forward(plan, at, start, space);
-    if plan.header.flags & header_flag::BACKWARD != 0 && matches!(space, Space::Absolute) {
-        backward(plan, at, start);
-    }
+    // Nothing comes back: what is missed is counted where it is.
+    let _nothing = classify_path(plan.bank, at, start, space as u32);
 }
 
+/// The same as a global function: the verifier follows it once and not once for each call.
+#[unsafe(no_mangle)]
 #[inline(never)]
+pub(crate) extern "C" fn classify_path(bank: u32, at: *mut Place, start: u32, space: u32) -> u32 {
+    if at.is_null() {
+        return 0;
+    }
+    let Ok(plan) = plan_in(bank) else { return 0 };
+    let space = if space == Space::Cgroup as u32 { Space::Cgroup } else { Space::Absolute };
+    forward(&plan, at, start, space);
+    if plan.header.flags & header_flag::BACKWARD != 0 && matches!(space, Space::Absolute) {
+        backward(&plan, at, start);
+    }
+    0
+}
+
+#[inline(always)]
 fn forward(plan: &Plan, at: *mut Place, start: u32, space: Space) {
     let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, FORWARD)) else {
         return miss::note(Miss::NoPlan);
@@ -300,13 +314,21 @@ fn literal(scan: &Scan, hash: u64, from: u32, to: u32) -> Option<Literal> {
 }
 
 /// Adds the bits of a class.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn add(bank: u32, class: u32, bits: *mut Bits) {
-    if class == 0 {
-        return;
+    let _nothing = add_class(bank, class, bits);
+}
+
+/// The same as a global function, as [`classify_path`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn add_class(bank: u32, class: u32, bits: *mut Bits) -> u32 {
+    if class == 0 || bits.is_null() {
+        return 0;
     }
     let Some(class) = maps::CLASSES.get(row(bank, CLASSES, class)) else {
-        return miss::note(Miss::NoPlan);
+        miss::note(Miss::NoPlan);
+        return 0;
     };
     // SAFETY: `bits` lies in a claimed scratch slot.
     unsafe {
@@ -317,6 +339,7 @@ pub(crate) fn add(bank: u32, class: u32, bits: *mut Bits) {
             (*bits).aux[word] |= class.aux[word];
         }
     }
+    0
 }
 
 /// The state behind a byte.
@@ -340,7 +363,7 @@ fn step(reader: &Reader, automaton: &Automaton, state: u32, byte: u8) -> u32 {
     state
 }
 
-#[inline(never)]
+#[inline(always)]
 fn backward(plan: &Plan, at: *mut Place, start: u32) {
     let Some(automaton) = maps::AUTOMATA.get(row(plan.bank, AUTOMATA, BACKWARD)) else {
         return miss::note(Miss::NoPlan);
@@ -369,30 +392,49 @@ extern "C" fn back_byte(index: u32, reader: *mut Reader) -> i64 {
 
 /// Adds the bits of the lists that a file was in under the name that it had when the plan was made.
 /// Those of rules that its name now is not in go into `labelled`, which is all zero before.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn label(
     plan: &Plan,
     bits: *mut Bits,
     labelled: *mut [u64; RULE_WORDS],
     inode: Address,
 ) {
+    let _nothing = classify_inode(plan.bank, bits, labelled, inode);
+}
+
+/// The same as a global function, as [`classify_path`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn classify_inode(
+    bank: u32,
+    bits: *mut Bits,
+    labelled: *mut [u64; RULE_WORDS],
+    inode: Address,
+) -> u32 {
+    if bits.is_null() || labelled.is_null() {
+        return 0; // never
+    }
     let (device, number) = identity(inode);
     let generation = match field::read::<u32>(inode, &field::INODE_GENERATION) {
         Ok(generation) => generation,
-        Err(why) => return miss::note(why),
+        Err(why) => {
+            miss::note(why);
+            return 0;
+        }
     };
-    let key = LabelKey { inode: number, device, generation, bank: plan.bank, reserved: 0 };
+    let key = LabelKey { inode: number, device, generation, bank, reserved: 0 };
     // SAFETY: as in `literal`; the two lie in a claimed slot.
     unsafe {
-        let Some(class) = maps::LABELS.get(key) else { return };
+        let Some(class) = maps::LABELS.get(key) else { return 0 };
         for word in 0..RULE_WORDS {
             (*labelled)[word] = !(*bits).rules[word];
         }
-        add(plan.bank, *class, bits);
+        add(bank, *class, bits);
         for word in 0..RULE_WORDS {
             (*labelled)[word] &= (*bits).rules[word];
         }
     }
+    0
 }
 
 /// Adds the bits of every list that a peer is in.

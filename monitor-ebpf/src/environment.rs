@@ -13,25 +13,37 @@ use monitor_common::{
 };
 
 use crate::{
-    classify::Plan,
+    classify::{self, Plan},
     field::{self, Address},
     lists::{MASK, Reader, step},
     miss::{self, Missed},
     scratch::Scratch,
+    task,
 };
 
 /// Bytes that are read at once: as many as the buffer of lists has room for, a whole number of words.
 const PIECE: u32 = MASK & !7;
 
 /// Adds the signs that variables of the environment are.
-#[inline(never)]
-pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch, task: *const u8) {
-    if plan.header.flags & header_flag::ENVIRONMENT == 0 {
-        return;
+#[inline(always)]
+pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch) {
+    if plan.header.flags & header_flag::ENVIRONMENT != 0 {
+        let _nothing = sign_environment(plan.bank, scratch);
     }
-    if let Err(why) = read(plan, scratch, task) {
+}
+
+/// The same as a global function, as [`crate::classify::classify_path`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sign_environment(bank: u32, scratch: *mut Scratch) -> u32 {
+    let Ok(plan) = classify::plan_in(bank) else { return 0 };
+    if scratch.is_null() {
+        return 0; // never
+    }
+    if let Err(why) = read(&plan, scratch, task::current()) {
         miss::note(why);
     }
+    0
 }
 
 #[inline(always)]

@@ -344,6 +344,7 @@ pub(crate) fn inode(file: Address) -> Address {
 
 /// What a record tells of a file.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub(crate) struct Told {
     pub(crate) act: Act,
     pub(crate) decision: Decision,
@@ -352,9 +353,29 @@ pub(crate) struct Told {
 }
 
 /// Sends the record of a file: how it came about, and what is special about it, are in the slot.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn record(plan: &Plan, tag: &Tag, scratch: *mut Scratch, inode: Address, told: &Told) {
-    record_of(task::current(), plan, tag, scratch, inode, told);
+    // SAFETY: a claimed slot.
+    unsafe {
+        (*scratch).told = *told;
+        (*scratch).serial = plan.header.serial;
+    }
+    let _nothing = record_file(tag, scratch, inode);
+}
+
+/// The same as a global function ([`crate::classify::classify_path`]): what is told is in the slot.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn record_file(tag: *const Tag, scratch: *mut Scratch, inode: Address) -> u32 {
+    if scratch.is_null() {
+        return 0; // never
+    }
+    // SAFETY: a tag, or nothing.
+    let Some(tag) = (unsafe { tag.as_ref() }) else { return 0 };
+    // SAFETY: a claimed slot.
+    let (told, serial) = unsafe { ((*scratch).told, (*scratch).serial) };
+    send(task::current(), serial, tag, scratch, inode, &told);
+    0
 }
 
 /// The same of what a task did that may be another than the current one.
@@ -367,10 +388,22 @@ pub(crate) fn record_of(
     inode: Address,
     told: &Told,
 ) {
+    send(task, plan.header.serial, tag, scratch, inode, told);
+}
+
+#[inline(always)]
+fn send(
+    task: *const u8,
+    serial: u32,
+    tag: &Tag,
+    scratch: *mut Scratch,
+    inode: Address,
+    told: &Told,
+) {
     let mut draft = Draft::new::<File>(scratch);
     let path_len = draft.path(scratch, told.start);
     let (device, inode) = identity(inode);
-    let header = emit::header_of(task, Kind::File, tag, plan.header.serial);
+    let header = emit::header_of(task, Kind::File, tag, serial);
     // SAFETY: a claimed slot.
     let (origin, traits) = unsafe { ((*scratch).origin, (*scratch).traits) };
     let Told { act, decision, .. } = *told;

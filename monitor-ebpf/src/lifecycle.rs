@@ -23,7 +23,8 @@ use crate::{
     emit::{self, Draft},
     environment,
     field::{self, Address},
-    file, lists, maps,
+    file::{self, NO_PATH},
+    lists, maps,
     miss::{self, Missed},
     path, privilege,
     scratch::{self, Scratch},
@@ -99,12 +100,12 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     verdict::with_scratch(
         || judge_unknown(plan, tag),
         |scratch| {
-            let exe = classify_new_program(plan, scratch, file);
+            classify_new_program(plan, scratch, file);
             traits::find(scratch, file);
             lists::find(plan, scratch, task);
             // SAFETY: a claimed slot.
             unsafe { classify::traits(plan, &raw mut (*scratch).object.bits, (*scratch).traits) };
-            let exec = New { plan, scratch, task, bprm, file, exe };
+            let exec = New { plan, scratch, task, bprm, file };
             match tag {
                 Some(tag) => exec.in_session(&ctx, tag),
                 None => exec.outside(&ctx),
@@ -122,16 +123,16 @@ fn judge_unknown(plan: &Plan, tag: Option<&Tag>) {
     }
 }
 
-/// Bits of the executable, and where its path begins.
+/// Bits of the executable, and where its path begins: into the slot, as [`Scratch::start`].
 #[inline(always)]
-fn classify_new_program(plan: &Plan, scratch: *mut Scratch, file: Address) -> Missed<u32> {
+fn classify_new_program(plan: &Plan, scratch: *mut Scratch, file: Address) {
     let place = scratch::begin(scratch);
-    let start = path::of(classify::buffer(place), field::within(file, &field::FILE_PATH));
-    match start {
-        Ok(start) => classify::path(plan, place, start, Space::Absolute),
-        Err(why) => miss::note(why),
+    let start = file::start(place, file);
+    if start != NO_PATH {
+        classify::path(plan, place, start, Space::Absolute);
     }
-    start
+    // SAFETY: a claimed slot.
+    unsafe { (&raw mut (*scratch).start).write_volatile(start) };
 }
 
 /// A process with a new program.
@@ -141,10 +142,16 @@ struct New<'a> {
     task: *const u8,
     bprm: *const u8,
     file: Address,
-    exe: Missed<u32>,
 }
 
 impl New<'_> {
+    /// Where the path begins.
+    #[inline(always)]
+    fn start(&self) -> u32 {
+        // SAFETY: a claimed slot.
+        unsafe { (&raw const (*self.scratch).start).read_volatile() }
+    }
+
     /// Of no session so far: is it an agent?
     #[inline(always)]
     fn outside(&self, ctx: &BtfTracePointContext) {
@@ -201,13 +208,12 @@ impl New<'_> {
         // SAFETY: a claimed slot.
         let holding = unsafe { &raw mut (*self.scratch).holding[0] };
         verdict::hold(self.plan, tag, Act::Exec, holding);
-        let mut decision = match self.exe {
-            Ok(_) => {
-                file::label(self.plan, self.scratch, self.file);
-                lists::classify(self.plan, self.scratch);
-                verdict::of(self.plan, holding, self.scratch, Exe::OfCurrent)
-            }
-            Err(_) => verdict::of_unknown(self.plan, holding),
+        let mut decision = if self.start() == NO_PATH {
+            verdict::of_unknown(self.plan, holding)
+        } else {
+            file::label(self.plan, self.scratch, self.file);
+            lists::classify(self.plan, self.scratch);
+            verdict::of(self.plan, holding, self.scratch, Exe::OfCurrent)
         };
         verdict::late(self.plan, &mut decision);
         decision.by_label = file::by_label(self.scratch, decision.rule);
@@ -279,7 +285,7 @@ impl New<'_> {
                 Err(why) => miss::note(why),
             }
         }
-        environment::signs(self.plan, self.scratch, self.task);
+        environment::signs(self.plan, self.scratch);
     }
 
     /// Adds the bits of the cgroup, whose path is in the place of the executable, to those of the program.
@@ -299,7 +305,7 @@ impl New<'_> {
     #[inline(never)]
     fn record(&self, tag: &Tag, decision: Decision, mut flags: u32) {
         let mut draft = Draft::new::<Exec>(self.scratch);
-        let exe_len = self.exe.map_or(0, |start| draft.path(self.scratch, start));
+        let exe_len = draft.path(self.scratch, self.start());
         let cwd_len = self.append_cwd(&mut draft);
         let (argv_len, cut) = self.append_arguments(&mut draft);
         flags |= cut;

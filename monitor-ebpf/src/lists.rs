@@ -79,10 +79,20 @@ pub(crate) fn put(scratch: *mut Scratch, from: *const u8, len: u32) -> Missed<()
 }
 
 /// Adds the bits of the lists that the new program is in by its arguments; those of its path are there.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn classify(plan: &Plan, scratch: *mut Scratch) {
-    if plan.header.flags & header_flag::PROGRAMS == 0 {
-        return;
+    if plan.header.flags & header_flag::PROGRAMS != 0 {
+        let _nothing = classify_arguments(plan.bank, scratch);
+    }
+}
+
+/// The same as a global function, as [`classify::classify_path`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn classify_arguments(bank: u32, scratch: *mut Scratch) -> u32 {
+    let Ok(plan) = classify::plan_in(bank) else { return 0 };
+    if scratch.is_null() {
+        return 0; // never
     }
     let mut any = 0;
     // SAFETY: a claimed slot.
@@ -94,18 +104,31 @@ pub(crate) fn classify(plan: &Plan, scratch: *mut Scratch) {
         }
     }
     if any == 0 {
-        return;
+        return 0;
     }
-    let Some(mut reader) = Reader::new(plan, scratch) else { return };
+    let Some(mut reader) = Reader::new(&plan, scratch) else { return 0 };
     // SAFETY: the callback takes a `Reader`, which outlives the call.
     unsafe { bpf_loop(AUX_ROWS, one_program as *mut c_void, (&raw mut reader).cast(), 0) };
+    0
 }
 
 /// Adds the signs that the arguments are.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch) {
-    let Some(mut reader) = Reader::new(plan, scratch) else { return };
+    let _nothing = sign_arguments(plan.bank, scratch);
+}
+
+/// The same as a global function, as [`classify::classify_path`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sign_arguments(bank: u32, scratch: *mut Scratch) -> u32 {
+    let Ok(plan) = classify::plan_in(bank) else { return 0 };
+    if scratch.is_null() {
+        return 0; // never
+    }
+    let Some(mut reader) = Reader::new(&plan, scratch) else { return 0 };
     read(&mut reader, plan.header.arguments);
+    0
 }
 
 /// What does not change while a list is read.

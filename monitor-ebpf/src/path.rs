@@ -43,7 +43,7 @@ const TOO_LONG: u32 = 2;
 const UNREADABLE: u32 = 3;
 
 /// Writes the path of a `struct path` into the buffer; returns the first byte of it.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn of(buffer: *mut PathBuffer, path: Address) -> Missed<u32> {
     let vfsmount: Address = field::read(path, &field::PATH_MNT)?;
     of_dentry(buffer, vfsmount, field::read(path, &field::PATH_DENTRY)?)
@@ -56,9 +56,47 @@ pub(crate) fn of_dentry(
     vfsmount: Address,
     dentry: Address,
 ) -> Missed<u32> {
+    start(walk_path(buffer, vfsmount, dentry))
+}
+
+/// What the walks return where there is no path.
+const UNREAD: u32 = u32::MAX;
+const ENDLESS: u32 = UNREAD - 1;
+
+/// What a walk came to, as the number that a global function can return.
+#[inline(always)]
+fn number(outcome: Missed<u32>) -> u32 {
+    match outcome {
+        Ok(start) => start,
+        Err(Miss::PathTooLong) => ENDLESS,
+        Err(_) => UNREAD,
+    }
+}
+
+/// The same back.
+#[inline(always)]
+fn start(number: u32) -> Missed<u32> {
+    match number {
+        UNREAD => Err(Miss::ObjectUnreadable),
+        ENDLESS => Err(Miss::PathTooLong),
+        start => Ok(start),
+    }
+}
+
+/// The same as a global function ([`crate::classify::classify_path`]), which returns a number.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk_path(
+    buffer: *mut PathBuffer,
+    vfsmount: Address,
+    dentry: Address,
+) -> u32 {
+    if buffer.is_null() {
+        return UNREAD; // never
+    }
     let mount = vfsmount.wrapping_sub(u64::from(field::MOUNT_MNT.load()));
     let walk = Walk { buffer, dentry, mount, at: PATH_BUFFER as u32, state: GOING };
-    run(walk, up_a_dentry as *mut c_void)
+    number(run(walk, up_a_dentry as *mut c_void))
 }
 
 /// The same for a `struct kernfs_node`, such as a cgroup's.
@@ -204,8 +242,33 @@ struct Back {
 
 /// Writes the path of a named file into the buffer, without `.` and `..`; returns the first byte of it. `bytes` is a
 /// room of [`NAME_BUFFER`] bytes. A relative name continues in a directory, which is a `struct path`.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn of_name(
+    buffer: *mut PathBuffer,
+    name: *mut Name,
+    bytes: *mut [u8; NAME_BUFFER],
+    directory: Address,
+) -> Missed<u32> {
+    start(walk_name(buffer, name, bytes, directory))
+}
+
+/// The same as a global function, as [`walk_path`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_name(
+    buffer: *mut PathBuffer,
+    name: *mut Name,
+    bytes: *mut [u8; NAME_BUFFER],
+    directory: Address,
+) -> u32 {
+    if buffer.is_null() || name.is_null() || bytes.is_null() {
+        return UNREAD; // never
+    }
+    number(up_from(buffer, name, bytes.cast(), directory))
+}
+
+#[inline(always)]
+fn up_from(
     buffer: *mut PathBuffer,
     name: *mut Name,
     bytes: *mut u8,

@@ -15,8 +15,10 @@ use monitor_common::{
 use crate::{
     atomic,
     classify::{self, Place},
+    file::Told,
     maps,
     miss::Missed,
+    name::Subject,
     net::Peer,
     path::Name,
     scripts::Word,
@@ -56,6 +58,13 @@ pub(crate) struct Scratch {
     /// What a file was opened for, and by what way: here and not in variables, as [`Self::traits`] is.
     pub(crate) mode: u32,
     pub(crate) origin: u32,
+    /// The name at hand, and what happens to it.
+    pub(crate) subject: Subject,
+    /// Where the path of a new program begins, `NO_PATH` where it is not known.
+    pub(crate) start: u32,
+    /// What is told of the file at hand, and the plan that decided.
+    pub(crate) told: Told,
+    pub(crate) serial: u32,
     /// The peer.
     pub(crate) peer: Peer,
     /// The rules that are hit.

@@ -171,5 +171,5 @@ fn absolute(scratch: *mut Scratch, task: *const u8, len: u32) -> Missed<u32> {
         &raw mut (*scratch).script
     };
     let buffer = classify::buffer(scratch::executable(scratch));
-    path::of_name(buffer, name, scratch::name(scratch), field::within(fs, &field::FS_PWD))
+    path::of_name(buffer, name, scratch::name(scratch).cast(), field::within(fs, &field::FS_PWD))
 }

@@ -118,7 +118,7 @@ pub(crate) fn of(plan: &Plan, holding: *const Mask, scratch: *mut Scratch, exe: 
         }
     }
     if any != 0 && excepted != 0 {
-        except(plan, scratch, exe);
+        let _nothing = except(plan.bank, scratch, exe.number());
     }
     // SAFETY: a claimed slot.
     strongest(plan, unsafe { &raw const (*scratch).hit }, 0)
@@ -149,20 +149,27 @@ pub(crate) fn unseen(plan: &Plan, tag: &Tag, act: Act) -> u8 {
     carry_out(&of_unknown(plan, &raw const holding))
 }
 
-/// The object is in the list of an exception, and an exception may ask for the executable.
+/// The object is in the list of an exception, and an exception may ask for the executable. A global function, as
+/// [`classify::classify_path`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn except(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
+extern "C" fn except(bank: u32, scratch: *mut Scratch, exe: u32) -> u32 {
+    let Ok(plan) = classify::plan_in(bank) else { return 0 };
+    if scratch.is_null() {
+        return 0; // never
+    }
     // SAFETY: a claimed slot.
     unsafe {
         // Who only asks uses nothing, nor does a session that is watched and not stopped.
-        let acts = matches!(exe, Exe::OfCurrent);
+        let acts = exe == Exe::OF_CURRENT;
         (*scratch).spends = u64::from(acts & (plan.watches() == 0));
         (*scratch).paid = [0; USES_WORDS];
     }
-    classify_exe(plan, scratch, exe);
-    let mut lifting = Lifting { scratch, bank: plan.bank };
+    classify_exe(&plan, scratch, exe);
+    let mut lifting = Lifting { scratch, bank };
     // SAFETY: the callback takes a `Lifting`, which outlives the call.
     unsafe { bpf_loop(AUX_ROWS, lift_one as *mut c_void, (&raw mut lifting).cast(), 0) };
+    0
 }
 
 #[repr(C)]
@@ -256,6 +263,21 @@ pub(crate) enum Exe {
     Unknown,
 }
 
+impl Exe {
+    const OF_CURRENT: u32 = u32::MAX;
+    const UNKNOWN: u32 = u32::MAX - 1;
+
+    /// As a number, which is where it begins or one that no path begins at.
+    #[inline(always)]
+    const fn number(self) -> u32 {
+        match self {
+            Self::OfCurrent => Self::OF_CURRENT,
+            Self::At(start) => start,
+            Self::Unknown => Self::UNKNOWN,
+        }
+    }
+}
+
 /// The executable of a task that is not the current one, put into its place in the scratch.
 #[inline(always)]
 pub(crate) fn exe_of(scratch: *mut Scratch, task: *const u8) -> Exe {
@@ -286,14 +308,14 @@ pub(crate) fn only_told(decision: &mut Decision) {
 }
 
 /// The lists that the executable is in.
-#[inline(never)]
-fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: Exe) {
+#[inline(always)]
+fn classify_exe(plan: &Plan, scratch: *mut Scratch, exe: u32) {
     let place = scratch::executable(scratch);
     classify::clear(place);
     let start = match exe {
-        Exe::OfCurrent => exe_path(scratch, task::current()),
-        Exe::At(start) => Ok(start),
-        Exe::Unknown => return,
+        Exe::OF_CURRENT => exe_path(scratch, task::current()),
+        Exe::UNKNOWN => return,
+        start => Ok(start),
     };
     match start {
         Ok(start) => classify::path(plan, place, start, Space::Absolute),

@@ -78,7 +78,7 @@ fn a_socket_gets_no_address_that_the_rules_do_not_let_it_have() -> anyhow::Resul
             ensure!(bind(address).is_ok(), "{round}: somebody of no session was refused {address}");
         }
     }
-    let events = half.events()?;
+    let events = half.acts()?;
     let refusals = TRIES.iter().filter(|(.., allowed)| !allowed).count() * 20;
     let told = events.iter().filter(|event| match &event.what {
         What::Net(net) => net.call == Call::Bind && net.decision.done == Verdict::Deny,

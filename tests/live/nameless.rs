@@ -39,10 +39,10 @@ fn a_pipe_is_no_file_and_the_root_directory_is() -> anyhow::Result<()> {
     half.attach()?;
     let (reader, _writer) = io::pipe()?;
     half.as_agents(&[1], || again(&reader).map(drop))??;
-    let events = half.events()?;
+    let events = half.acts()?;
     ensure!(events.is_empty(), "a pipe was taken for a file: {events:?}");
     half.as_agents(&[1], || File::open("/").map(drop))??;
     let root = |what: &What| matches!(what, What::File(file) if file.path.as_deref() == Some(b"/"));
-    let events = half.events()?;
+    let events = half.acts()?;
     same("opens of the root", events.iter().filter(|event| root(&event.what)).count(), 1)
 }

@@ -4,10 +4,7 @@ use std::{
     fs::OpenOptions,
     net::UdpSocket,
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
 };
 
@@ -157,21 +154,12 @@ fn no_act_is_judged_by_parts_of_two_plans_in_1000_switches() -> anyhow::Result<(
     half.install(&plans[1])?;
     half.attach()?;
     thread::scope(|scope| -> anyhow::Result<()> {
-        let (tell, told) = mpsc::channel();
         let mut actors = Vec::new();
         for number in 0..ACTORS {
-            let (tell, go) = (tell.clone(), mpsc::channel());
-            let (file, stop, done, going) = (&file, &stop, &done, go.1);
-            scope.spawn(move || {
-                let _main_thread_waits = tell.send(half::this_thread());
-                if going.recv().is_ok() {
-                    act(number, file, port, stop, done);
-                }
-            });
-            half.tag(told.recv()?, 7, &[1])?;
-            actors.push(go.0);
+            let (file, stop, done) = (&file, &stop, &done);
+            actors.push(half.actor(scope, &[1], move || act(number, file, port, stop, done))?);
         }
-        actors.iter().try_for_each(|go| go.send(()))?;
+        actors.iter().try_for_each(|actor| actor.go.send(()))?;
         let switched = switch(&mut half, &mut plans, &mut came, &file, port);
         stop.store(true, Ordering::Relaxed);
         switched

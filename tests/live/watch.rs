@@ -61,13 +61,13 @@ fn every_act_is_recorded_and_only_then() -> anyhow::Result<()> {
     half.attach()?;
 
     acted(&half, &read, &written)?;
-    let events = half.events()?;
+    let events = half.acts()?;
     ensure!(opens(&events, &read).is_empty() && opens(&events, &written).is_empty(), "{events:?}");
     same("recorded", half.counter("activity_seen")?, 0)?;
 
     half.install(&watching)?;
     let port = acted(&half, &read, &written)?;
-    let events = half.events()?;
+    let events = half.acts()?;
     ensure!(opens(&events, &read) == [(Act::Read, NOT_HIT)], "{events:?}");
     ensure!(
         opens(&events, &written) == [(Act::Read, NOT_HIT), (Act::Write, NOT_HIT)],
@@ -82,10 +82,10 @@ fn every_act_is_recorded_and_only_then() -> anyhow::Result<()> {
 
     // Nobody else is watched.
     fs::read(&read)?;
-    ensure!(half.events()?.is_empty(), "an act of no session was recorded");
+    ensure!(half.acts()?.is_empty(), "an act of no session was recorded");
 
     half.install(&quiet)?;
     acted(&half, &read, &written)?;
-    ensure!(half.events()?.is_empty(), "still recorded");
+    ensure!(half.acts()?.is_empty(), "still recorded");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The kernel half without a daemon: loaded by the test itself, given plans by it, and read by it. Threads
-//! of the test are the agents.
+//! The kernel half without a daemon: loaded by the test itself, given plans by it, and read by it. The agents are
+//! closures of the test, in processes that share its memory ([`crate::vfork`]).
 //!
 //! For what a daemon is too slow to show, or never does.
 
@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::mpsc, thread};
 
 use anyhow::{Context, anyhow};
 use monitor::{
-    event::{Event, decode},
+    event::{Event, What, decode},
     host::Host,
     kernel::{Kernel, Rings},
     pipeline::InForce,
@@ -25,8 +25,7 @@ use monitor::{
 use monitor_common::tag::{LIMITS, Tag};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// `PIDFD_THREAD`, include/uapi/linux/pidfd.h: a pidfd of one thread; since Linux 6.9.
-const PIDFD_THREAD: u32 = libc::O_EXCL.unsigned_abs();
+use crate::vfork;
 
 /// What literals are hashed with. Nobody is here to guess it.
 const SECRET: u64 = 0x01de_a0fa_7e57_5eed;
@@ -85,11 +84,13 @@ impl Half {
         Ok(self.kernel.attach()?)
     }
 
-    /// The events that have come since the last call.
-    pub fn events(&mut self) -> anyhow::Result<Vec<Event>> {
+    /// The acts that have come since the last call. That an agent has ended is none.
+    pub fn acts(&mut self) -> anyhow::Result<Vec<Event>> {
         let mut events = Vec::new();
         self.some_events(usize::MAX, |event| {
-            events.push(event);
+            if !matches!(event.what, What::Exit { .. }) {
+                events.push(event);
+            }
             Ok(())
         })?;
         Ok(events)
@@ -123,35 +124,61 @@ impl Half {
         Ok(found.with_context(|| format!("no counter {name}"))?.1)
     }
 
-    /// Puts a tag on a thread of this process.
-    pub fn tag(&self, tid: u32, session: u64, agents: &[u32]) -> anyhow::Result<()> {
+    /// Puts a tag on a process.
+    fn tag(&self, pid: u32, agents: &[u32]) -> anyhow::Result<()> {
         use std::os::fd::AsFd as _;
-        let mut tag = Tag { session, ..Tag::default() };
+        let mut tag = Tag { session: 7, ..Tag::default() };
         tag.agents.get_mut(..agents.len()).context("too many agents")?.copy_from_slice(agents);
-        let tid = i32::try_from(tid).ok().and_then(Pid::from_raw).context("no thread")?;
-        let flags = PidfdFlags::from_bits_retain(PIDFD_THREAD);
-        let thread = pidfd_open(tid, flags).context("a pidfd of a thread")?;
-        self.kernel.tags.set(thread.as_fd(), &tag).context("tag a thread")
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process")?;
+        let process = pidfd_open(pid, PidfdFlags::empty()).context("a pidfd of a process")?;
+        self.kernel.tags.set(process.as_fd(), &tag).context("tag a process")
     }
 
-    /// Does something in a thread of this process that is an agent, and waits for its end.
+    /// Does something in a process that is an agent, and waits for its end.
     pub fn as_agents<T: Send>(
         &self,
         agents: &[u32],
         act: impl FnOnce() -> T + Send,
     ) -> anyhow::Result<T> {
         thread::scope(|scope| {
-            let (tell, told) = mpsc::channel();
-            let (go, going) = mpsc::channel();
-            let thread = scope.spawn(move || {
-                tell.send(this_thread()).ok()?;
-                going.recv().ok()?;
-                Some(act())
-            });
-            self.tag(told.recv()?, 7, agents)?;
-            go.send(())?;
-            thread.join().ok().flatten().context("the acting thread ended early")
+            let actor = self.actor(scope, agents, act)?;
+            actor.go.send(())?;
+            actor.outcome()
         })
+    }
+
+    /// Something that a process which is an agent will do when it is told to. It gives up where the actor is dropped.
+    pub fn actor<'scope, T: Send + 'scope>(
+        &self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        agents: &[u32],
+        act: impl FnOnce() -> T + Send + 'scope,
+    ) -> anyhow::Result<Actor<'scope, T>> {
+        let (tell, told) = mpsc::channel();
+        let (go, going) = mpsc::channel();
+        let process = move || {
+            tell.send(std::process::id()).ok()?;
+            going.recv().ok()?;
+            Some(act())
+        };
+        let thread = scope.spawn(move || vfork::run(process).ok().flatten());
+        self.tag(told.recv()?, agents)?;
+        Ok(Actor { go, thread })
+    }
+}
+
+/// A process that is an agent.
+pub struct Actor<'scope, T> {
+    /// Tells it to begin.
+    pub go: mpsc::Sender<()>,
+    thread: thread::ScopedJoinHandle<'scope, Option<T>>,
+}
+
+impl<T> Actor<'_, T> {
+    /// What came of it. It waits for its end.
+    pub fn outcome(self) -> anyhow::Result<T> {
+        drop(self.go);
+        self.thread.join().ok().flatten().context("the acting process ended early")
     }
 }
 
@@ -171,12 +198,6 @@ fn plan(
     let ground =
         Ground { secret: SECRET, homes, tier, serial, agent_numbers: &agent_numbers, watch };
     compile(rules, &ground).map_err(|errors| anyhow!("{}", errors[0]))
-}
-
-/// The number of the calling thread.
-#[must_use]
-pub fn this_thread() -> u32 {
-    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
 }
 
 /// Reads a whole rule file.

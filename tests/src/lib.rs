@@ -21,6 +21,7 @@ pub mod programs;
 pub mod scenario;
 pub mod tally;
 pub mod used;
+pub mod vfork;
 
 pub use act::Act;
 pub use alert::Alert;

@@ -17,7 +17,8 @@ use crate::test::Tally;
 const HOSTS: [(&str, Option<&str>); 3] =
     [("6.12", None), ("6.1", None), ("6.12", Some("lockdown,capability,landlock"))];
 /// Live tests by their names.
-const TESTS: [&str; 10] = [
+const TESTS: [&str; 11] = [
+    "adoption::a_program_that_another_thread_becomes_is_under_the_rules",
     "before::of_five_operations_that_are_shut_none_has_an_effect_and_everybody_who_tries_is_dead",
     "doctor::of_each_act_it_says_what_a_daemon_does",
     "doctor::on_each_kind_of_host_it_says_what_is_written_down",
@@ -29,9 +30,6 @@ const TESTS: [&str; 10] = [
     "rules::a_write_is_not_a_read",
     "rules::of_peers_only_the_listed_ones_are_reached",
 ];
-/// A kernel on which a test cannot be run, which is said: `listen` tags a thread of its own by a pidfd, and pidfds of
-/// threads came with Linux 6.9.
-const LEFT_OUT: (&str, &str) = ("6.1", "listen::");
 /// How often a claim is tried, where `DRIFTWATCH_TIMES` does not say it.
 const TIMES: &str = "5";
 /// For one kernel. It takes three minutes where nothing else is done.
@@ -51,34 +49,21 @@ pub(crate) fn run(checkout: &Checkout, filter: &[String]) -> Result<Tally> {
         let kernel = kernel(checkout, version)?;
         let mut machine = Machine::default();
         machine.words.extend(lsm.map(|words| format!("lsm={words}")));
-        let here = on(version, &tests);
-        if here.len() < tests.len() {
-            eprintln!("guest: LEFT OUT on {version}: `{}*`: no pidfds of threads", LEFT_OUT.1);
-        }
-        if here.is_empty() {
-            continue;
-        }
-        let (errand, mut tally) = (live::exactly(checkout, &here), Tally::default());
+        let (errand, mut tally) = (live::exactly(checkout, &tests), Tally::default());
         let ended = visit(checkout, &kernel, &machine, &luggage, &errand, LIMIT, |line| {
             println!("{line}");
             tally.add(line);
         })?;
         tally.ok = ended.code == 0;
         ensure!(
-            tally.tests() as usize == here.len(),
+            tally.tests() as usize == tests.len(),
             "{} tests ran on {version}, not {}: one has another name now",
             tally.tests(),
-            here.len()
+            tests.len()
         );
         together.join(tally);
     }
     Ok(together)
-}
-
-/// Those that can be run on this kernel.
-fn on(version: &str, tests: &[String]) -> Vec<String> {
-    let (old, prefix) = LEFT_OUT;
-    tests.iter().filter(|test| version != old || !test.starts_with(prefix)).cloned().collect()
 }
 
 fn asked_for(filter: &[String]) -> Vec<String> {
@@ -104,8 +89,6 @@ mod tests {
     #[test]
     fn a_filter_takes_some_of_them() {
         assert_eq!(asked_for(&[]).len(), TESTS.len());
-        assert_eq!(on("6.12", &asked_for(&[])).len(), TESTS.len());
-        assert_eq!(on("6.1", &asked_for(&[])).len(), TESTS.len() - 1);
         assert_eq!(asked_for(&["of_peers_only".to_owned(), "before::".to_owned()]).len(), 2);
         assert!(asked_for(&["nothing is called like this".to_owned()]).is_empty());
     }

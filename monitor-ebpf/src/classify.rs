@@ -57,6 +57,12 @@ pub(crate) fn in_force() -> Option<Plan> {
     plan().inspect_err(|why| miss::note(*why)).ok()
 }
 
+/// The plan in a bank that was in force a moment ago: that there is none is counted.
+#[inline(always)]
+pub(crate) fn in_bank(bank: u32) -> Option<Plan> {
+    plan_in(bank).inspect_err(|why| miss::note(*why)).ok()
+}
+
 /// The plan in a bank.
 #[inline(always)]
 pub(crate) fn plan_in(bank: u32) -> Missed<Plan> {
@@ -156,14 +162,14 @@ pub(crate) fn path(plan: &Plan, at: *mut Place, start: u32, space: Space) {
     let _nothing = classify_path(plan.bank, at, start, space as u32);
 }
 
-/// The same as a global function: the verifier follows it once and not once for each call.
+/// The same as a global function ([`crate`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn classify_path(bank: u32, at: *mut Place, start: u32, space: u32) -> u32 {
     if at.is_null() {
         return 0;
     }
-    let Ok(plan) = plan_in(bank) else { return 0 };
+    let Some(plan) = in_bank(bank) else { return 0 };
     let space = if space == Space::Cgroup as u32 { Space::Cgroup } else { Space::Absolute };
     forward(&plan, at, start, space);
     if plan.header.flags & header_flag::BACKWARD != 0 && matches!(space, Space::Absolute) {
@@ -319,7 +325,7 @@ pub(crate) fn add(bank: u32, class: u32, bits: *mut Bits) {
     let _nothing = add_class(bank, class, bits);
 }
 
-/// The same as a global function, as [`classify_path`].
+/// The same as a global function.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn add_class(bank: u32, class: u32, bits: *mut Bits) -> u32 {
@@ -402,7 +408,7 @@ pub(crate) fn label(
     let _nothing = classify_inode(plan.bank, bits, labelled, inode);
 }
 
-/// The same as a global function, as [`classify_path`].
+/// The same as a global function.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn classify_inode(

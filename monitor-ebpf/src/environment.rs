@@ -32,11 +32,11 @@ pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch) {
     }
 }
 
-/// The same as a global function, as [`crate::classify::classify_path`].
+/// The same as a global function ([`crate`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sign_environment(bank: u32, scratch: *mut Scratch) -> u32 {
-    let Ok(plan) = classify::plan_in(bank) else { return 0 };
+    let Some(plan) = classify::in_bank(bank) else { return 0 };
     if scratch.is_null() {
         return 0; // never
     }

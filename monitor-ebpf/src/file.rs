@@ -363,7 +363,7 @@ pub(crate) fn record(plan: &Plan, tag: &Tag, scratch: *mut Scratch, inode: Addre
     let _nothing = record_file(tag, scratch, inode);
 }
 
-/// The same as a global function ([`crate::classify::classify_path`]): what is told is in the slot.
+/// The same as a global function ([`crate`]): what is told is in the slot.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn record_file(tag: *const Tag, scratch: *mut Scratch, inode: Address) -> u32 {

@@ -86,11 +86,11 @@ pub(crate) fn classify(plan: &Plan, scratch: *mut Scratch) {
     }
 }
 
-/// The same as a global function, as [`classify::classify_path`].
+/// The same as a global function ([`crate`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn classify_arguments(bank: u32, scratch: *mut Scratch) -> u32 {
-    let Ok(plan) = classify::plan_in(bank) else { return 0 };
+    let Some(plan) = classify::in_bank(bank) else { return 0 };
     if scratch.is_null() {
         return 0; // never
     }
@@ -118,11 +118,11 @@ pub(crate) fn signs(plan: &Plan, scratch: *mut Scratch) {
     let _nothing = sign_arguments(plan.bank, scratch);
 }
 
-/// The same as a global function, as [`classify::classify_path`].
+/// The same as a global function ([`crate`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sign_arguments(bank: u32, scratch: *mut Scratch) -> u32 {
-    let Ok(plan) = classify::plan_in(bank) else { return 0 };
+    let Some(plan) = classify::in_bank(bank) else { return 0 };
     if scratch.is_null() {
         return 0; // never
     }

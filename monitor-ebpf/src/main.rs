@@ -12,6 +12,10 @@
 //!
 //! A hook filters first and reserves last. For a task of no session it looks for a tag and returns; only an
 //! exec is looked at further, for it may be the start of an agent.
+//!
+//! What several hooks ask, or one hook at several places, are global functions (`no_mangle`, `extern "C"`). The
+//! verifier follows such a function once, and not once for each call with all that it knows there. Therefore they take
+//! numbers and whole structures, look whether a pointer is null, which it never is, and give a number back.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

@@ -83,7 +83,7 @@ fn start(number: u32) -> Missed<u32> {
     }
 }
 
-/// The same as a global function ([`crate::classify::classify_path`]), which returns a number.
+/// The same as a global function ([`crate`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn walk_path(
@@ -252,7 +252,7 @@ pub(crate) fn of_name(
     start(walk_name(buffer, name, bytes, directory))
 }
 
-/// The same as a global function, as [`walk_path`].
+/// The same as a global function.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn walk_name(

@@ -149,12 +149,12 @@ pub(crate) fn unseen(plan: &Plan, tag: &Tag, act: Act) -> u8 {
     carry_out(&of_unknown(plan, &raw const holding))
 }
 
-/// The object is in the list of an exception, and an exception may ask for the executable. A global function, as
-/// [`classify::classify_path`].
+/// The object is in the list of an exception, and an exception may ask for the executable. A global function
+/// ([`crate`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn except(bank: u32, scratch: *mut Scratch, exe: u32) -> u32 {
-    let Ok(plan) = classify::plan_in(bank) else { return 0 };
+    let Some(plan) = classify::in_bank(bank) else { return 0 };
     if scratch.is_null() {
         return 0; // never
     }

@@ -101,10 +101,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
         || judge_unknown(plan, tag),
         |scratch| {
             classify_new_program(plan, scratch, file);
-            traits::find(scratch, file);
             lists::find(plan, scratch, task);
-            // SAFETY: a claimed slot.
-            unsafe { classify::traits(plan, &raw mut (*scratch).object.bits, (*scratch).traits) };
             let exec = New { plan, scratch, task, bprm, file };
             match tag {
                 Some(tag) => exec.in_session(&ctx, tag),
@@ -161,6 +158,7 @@ impl New<'_> {
         if self.recognise() == 0 {
             return;
         }
+        traits::find(self.scratch, self.file);
         tag.session = new_session();
         tag.flags |= BEGUN;
         privilege::look_at(self.task, tag);
@@ -208,10 +206,16 @@ impl New<'_> {
         // SAFETY: a claimed slot.
         let holding = unsafe { &raw mut (*self.scratch).holding[0] };
         verdict::hold(self.plan, tag, Act::Exec, holding);
+        traits::find(self.scratch, self.file);
         let mut decision = if self.start() == NO_PATH {
             verdict::of_unknown(self.plan, holding)
         } else {
             file::label(self.plan, self.scratch, self.file);
+            // SAFETY: a claimed slot.
+            unsafe {
+                let bits = &raw mut (*self.scratch).object.bits;
+                classify::traits(self.plan, bits, (*self.scratch).traits);
+            }
             lists::classify(self.plan, self.scratch);
             verdict::of(self.plan, holding, self.scratch, Exe::OfCurrent)
         };

@@ -8,7 +8,7 @@
 //! A path is built from its last component back, so it stands at the end of its buffer: bytes
 //! `start..PATH_BUFFER` of a [`PathBuffer`].
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::offset_of};
 
 use aya_ebpf::helpers::{bpf_loop, generated::bpf_probe_read_kernel as copy};
 use monitor_common::{counter::Miss, record::PATH_STEPS};
@@ -28,6 +28,8 @@ struct Walk {
     dentry: Address,
     /// The `struct mount` around `vfsmount`, or 0 in a hierarchy without mounts (kernfs).
     mount: Address,
+    /// The dentry at its root.
+    root: Address,
     /// First byte written so far.
     at: u32,
     state: u32,
@@ -94,15 +96,22 @@ pub(crate) extern "C" fn walk_path(
     if buffer.is_null() {
         return UNREAD; // never
     }
+    number(begin(buffer, vfsmount, dentry).and_then(|walk| run(walk, up_a_dentry as *mut c_void)))
+}
+
+/// Where a walk begins.
+#[inline(always)]
+fn begin(buffer: *mut PathBuffer, vfsmount: Address, dentry: Address) -> Missed<Walk> {
     let mount = vfsmount.wrapping_sub(u64::from(field::MOUNT_MNT.load()));
-    let walk = Walk { buffer, dentry, mount, at: PATH_BUFFER as u32, state: GOING };
-    number(run(walk, up_a_dentry as *mut c_void))
+    let root = field::read(vfsmount, &field::VFSMOUNT_ROOT)?;
+    Ok(Walk { buffer, dentry, mount, root, at: PATH_BUFFER as u32, state: GOING })
 }
 
 /// The same for a `struct kernfs_node`, such as a cgroup's.
 #[inline(always)]
 pub(crate) fn of_kernfs(buffer: *mut PathBuffer, node: Address) -> Missed<u32> {
-    let walk = Walk { buffer, dentry: node, mount: 0, at: PATH_BUFFER as u32, state: GOING };
+    let at = PATH_BUFFER as u32;
+    let walk = Walk { buffer, dentry: node, mount: 0, root: 0, at, state: GOING };
     run(walk, up_a_node as *mut c_void)
 }
 
@@ -140,23 +149,56 @@ extern "C" fn up_a_dentry(_step: u32, walk: *mut Walk) -> i64 {
 
 #[inline(always)]
 fn dentry_step(walk: &mut Walk) -> Missed<u32> {
-    let vfsmount = field::within(walk.mount, &field::MOUNT_MNT);
-    let root: Address = field::read(vfsmount, &field::VFSMOUNT_ROOT)?;
-    let parent: Address = field::read(walk.dentry, &field::DENTRY_PARENT)?;
-    if walk.dentry == root || walk.dentry == parent {
-        let mount: Address = field::read(walk.mount, &field::MOUNT_PARENT)?;
-        if mount == walk.mount {
-            return Ok(DONE);
-        }
-        walk.dentry = field::read(walk.mount, &field::MOUNT_MOUNTPOINT)?;
-        walk.mount = mount;
-        return Ok(GOING);
+    let Entry { parent, len, bytes, .. } = entry(walk.dentry)?;
+    if walk.dentry == walk.root || walk.dentry == parent {
+        return Ok(if cross(walk)? { GOING } else { DONE });
     }
-    let name = field::within(walk.dentry, &field::DENTRY_NAME);
-    let len: u32 = field::read(name, &field::QSTR_LEN)?;
-    let bytes: Address = field::read(name, &field::QSTR_NAME)?;
     walk.dentry = parent;
     put_component(walk, bytes, len)
+}
+
+/// To what is mounted upon; `false` where there is nothing above.
+#[inline(always)]
+fn cross(walk: &mut Walk) -> Missed<bool> {
+    let mount: Address = field::read(walk.mount, &field::MOUNT_PARENT)?;
+    if mount == walk.mount {
+        return Ok(false);
+    }
+    walk.dentry = field::read(walk.mount, &field::MOUNT_MOUNTPOINT)?;
+    walk.mount = mount;
+    walk.root = field::read(field::within(mount, &field::MOUNT_MNT), &field::VFSMOUNT_ROOT)?;
+    Ok(true)
+}
+
+/// `d_parent` and `d_name` as they lie in a dentry on 64 bits, one behind the other (include/linux/dcache.h): a read is
+/// most of what a step costs.
+#[repr(C)]
+struct Entry {
+    parent: Address,
+    hash: u32,
+    len: u32,
+    bytes: Address,
+}
+
+#[inline(always)]
+fn entry(dentry: Address) -> Missed<Entry> {
+    let begin = field::DENTRY_PARENT.load();
+    let name = field::DENTRY_NAME.load().wrapping_sub(begin);
+    let (len, bytes) = (field::QSTR_LEN.load(), field::QSTR_NAME.load());
+    // The verifier knows all four, and leaves out the other way.
+    if name as usize == offset_of!(Entry, hash)
+        && (name + len) as usize == offset_of!(Entry, len)
+        && (name + bytes) as usize == offset_of!(Entry, bytes)
+    {
+        return field::read(dentry, &field::DENTRY_PARENT);
+    }
+    let name = field::within(dentry, &field::DENTRY_NAME);
+    Ok(Entry {
+        parent: field::read(dentry, &field::DENTRY_PARENT)?,
+        hash: 0,
+        len: field::read(name, &field::QSTR_LEN)?,
+        bytes: field::read(name, &field::QSTR_NAME)?,
+    })
 }
 
 extern "C" fn up_a_node(_step: u32, walk: *mut Walk) -> i64 {
@@ -275,13 +317,7 @@ fn up_from(
     directory: Address,
 ) -> Missed<u32> {
     let vfsmount: Address = field::read(directory, &field::PATH_MNT)?;
-    let walk = Walk {
-        buffer,
-        dentry: field::read(directory, &field::PATH_DENTRY)?,
-        mount: vfsmount - u64::from(field::MOUNT_MNT.load()),
-        at: PATH_BUFFER as u32,
-        state: GOING,
-    };
+    let walk = begin(buffer, vfsmount, field::read(directory, &field::PATH_DENTRY)?)?;
     let mut back = Back { walk, name, bytes };
     // SAFETY: `name` and `bytes` lie in a claimed slot; the callbacks take a `Back`, which outlives the calls.
     unsafe {
@@ -380,17 +416,11 @@ extern "C" fn up_unnamed(_step: u32, back: *mut Back) -> i64 {
 /// Returns how many components were left out: none at a mount point and at the root.
 #[inline(always)]
 fn step_unnamed(walk: &mut Walk) -> Missed<u32> {
-    let vfsmount = field::within(walk.mount, &field::MOUNT_MNT);
-    let root: Address = field::read(vfsmount, &field::VFSMOUNT_ROOT)?;
     let parent: Address = field::read(walk.dentry, &field::DENTRY_PARENT)?;
-    if walk.dentry != root && walk.dentry != parent {
+    if walk.dentry != walk.root && walk.dentry != parent {
         walk.dentry = parent;
         return Ok(1);
     }
-    let mount: Address = field::read(walk.mount, &field::MOUNT_PARENT)?;
-    if mount != walk.mount {
-        walk.dentry = field::read(walk.mount, &field::MOUNT_MOUNTPOINT)?;
-        walk.mount = mount;
-    }
+    cross(walk)?;
     Ok(0)
 }

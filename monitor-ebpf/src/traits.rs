@@ -19,12 +19,11 @@ const S_IWGRP: u32 = 0o0020;
 const S_IXGRP: u32 = 0o0010;
 const S_IWOTH: u32 = 0o0002;
 
-/// What is special about the new program, into the scratch. What cannot be read is counted, and not special.
+/// What is special about the new program, to what is in the scratch. What cannot be read is counted, and not special.
 #[inline(never)]
 pub(crate) fn find(scratch: *mut Scratch, file: Address) {
     // SAFETY: a claimed slot.
     let traits = unsafe { &mut (*scratch).traits };
-    *traits = 0;
     if let Err(why) = add(traits, file) {
         miss::note(why);
     }

@@ -16,7 +16,7 @@ use driftwatch_tests::{
     cgroup::ScratchCgroup,
     child::{self, Running, wait_until},
     containerd::Containerd,
-    engine::{Contained, Engine, Manner},
+    engine::{Contained, Engine, MANY, Manner},
 };
 
 use crate::{
@@ -444,7 +444,8 @@ fn no_engine_holds_up_the_daemon() -> anyhow::Result<()> {
         let read = Act::read(&scenario.ground.secret());
         let noticed = || match manner {
             Manner::Many => {
-                Ok((of_engine(&scenario, engine.socket(), "refused")? > 90_000).then_some(()))
+                let refused = of_engine(&scenario, engine.socket(), "refused")?;
+                Ok((refused > u64::from(MANY / 2)).then_some(()))
             }
             _ => Ok((of_engine(&scenario, engine.socket(), "failures")? > 0).then_some(())),
         };

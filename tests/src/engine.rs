@@ -8,7 +8,10 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
@@ -136,11 +139,15 @@ pub enum Manner {
     Deep,
     /// With what is no JSON, and no HTTP.
     Garbage,
-    /// With 100,000 containers.
+    /// With [`MANY`] containers.
     Many,
     /// With an event that never comes to its end.
     EndlessEvent,
 }
+
+/// More than twice as many containers as the daemon keeps of one engine (4,096), and a list that is there in time on a
+/// slow machine, too.
+pub const MANY: u32 = 10_000;
 
 impl Manner {
     /// All of those that are not honest.
@@ -160,7 +167,8 @@ struct Inner {
     manner: Manner,
     containers: BTreeMap<String, Contained>,
     listeners: Vec<mpsc::Sender<String>>,
-    open: Vec<UnixStream>,
+    /// By their descriptors.
+    open: BTreeMap<RawFd, UnixStream>,
     ended: bool,
 }
 
@@ -182,13 +190,13 @@ impl Engine {
         let engine = Self { socket: socket.to_owned(), inner: Arc::default() };
         let inner = Arc::clone(&engine.inner);
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in listener.incoming().map_while(Result::ok) {
                 if locked(&inner).ended {
                     return;
                 }
                 let inner = Arc::clone(&inner);
                 // Whoever asks has gone: that is no matter of the engine's.
-                thread::spawn(move || answer(&inner, stream).ok());
+                thread::spawn(move || connection(&inner, stream).ok());
             }
         });
         Ok(engine)
@@ -230,7 +238,7 @@ impl Inner {
 
     fn hang_up(&mut self) {
         self.listeners.clear();
-        for stream in self.open.drain(..) {
+        for stream in self.open.values() {
             let _gone = stream.shutdown(std::net::Shutdown::Both);
         }
     }
@@ -248,9 +256,18 @@ impl Drop for Engine {
     }
 }
 
-/// One connection: requests, each with its answer.
+/// One connection, which can be hung up.
+fn connection(inner: &Mutex<Inner>, stream: UnixStream) -> std::io::Result<()> {
+    let another = stream.try_clone()?;
+    let number = another.as_raw_fd();
+    locked(inner).open.insert(number, another);
+    let result = answer(inner, stream);
+    locked(inner).open.remove(&number);
+    result
+}
+
+/// Requests, each with its answer.
 fn answer(inner: &Mutex<Inner>, mut stream: UnixStream) -> std::io::Result<()> {
-    locked(inner).open.push(stream.try_clone()?);
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     loop {
         let Some(first) = lines.next().transpose()? else { return Ok(()) };
@@ -272,7 +289,7 @@ fn answer(inner: &Mutex<Inner>, mut stream: UnixStream) -> std::io::Result<()> {
             (_, path) if path.starts_with("/events") => events(inner, &mut stream)?,
             (Manner::Deep, "/containers/json") => reply(&mut stream, 200, &"[".repeat(4 << 20))?,
             (Manner::Many, "/containers/json") => {
-                let ids = (0..100_000_u32).map(|number| json!({ "Id": format!("{number:064x}") }));
+                let ids = (0..MANY).map(|number| json!({ "Id": format!("{number:064x}") }));
                 reply(&mut stream, 200, &ids.collect::<Value>().to_string())?;
             }
             (Manner::Many, path) => {

@@ -49,12 +49,10 @@ pub(crate) fn run(checkout: &Checkout, filter: &[String]) -> Result<Tally> {
         let kernel = kernel(checkout, version)?;
         let mut machine = Machine::default();
         machine.words.extend(lsm.map(|words| format!("lsm={words}")));
-        let (errand, mut tally) = (live::exactly(checkout, &tests), Tally::default());
-        let ended = visit(checkout, &kernel, &machine, &luggage, &errand, LIMIT, |line| {
-            println!("{line}");
-            tally.add(line);
-        })?;
-        tally.ok = ended.code == 0;
+        let errand = live::exactly(checkout, &tests);
+        let print = |line: &str| println!("{line}");
+        let ended = visit(checkout, &kernel, &machine, &luggage, &errand, LIMIT, print)?;
+        let tally = ended.tally();
         ensure!(
             tally.tests() as usize == tests.len(),
             "{} tests ran on {version}, not {}: one has another name now",

@@ -26,7 +26,6 @@ use anyhow::{Context as _, Result};
 use crate::checkout::Checkout;
 use crate::progress;
 use crate::setup::{self, Scope};
-use crate::test::Tally;
 
 pub(crate) use boot::{Ended, Errand, Machine};
 use image::Image;
@@ -75,16 +74,13 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<ExitCode> {
     if options.command.is_empty() {
         eprintln!("guest: each claim is tried {times} times (DRIFTWATCH_TIMES)");
     }
-    let mut tally = Tally::default();
     let limit = Duration::from_secs(options.minutes * 60);
-    let ended = visit(checkout, &kernel, &machine, &luggage, &errand, limit, |line| {
-        println!("{line}");
-        tally.add(line);
-    })?;
+    let print = |line: &str| println!("{line}");
+    let ended = visit(checkout, &kernel, &machine, &luggage, &errand, limit, print)?;
     if !options.command.is_empty() {
         return Ok(ExitCode::from(ended.code));
     }
-    tally.ok = ended.code == 0;
+    let tally = ended.tally();
     println!(
         "guest: {}. live on {}, {times} times each: {}; {:.1} s",
         if tally.ok { progress::good("ok") } else { progress::bad("FAILED") },

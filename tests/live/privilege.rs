@@ -101,7 +101,6 @@ fn what_is_no_use_of_a_right_goes_by() -> anyhow::Result<()> {
         "setfsuid-ask",
         "setgroups-none",
         "capset-drop",
-        "ptrace-me",
         "own-memory",
         "tree",
         "unshare-files",
@@ -110,6 +109,22 @@ fn what_is_no_use_of_a_right_goes_by() -> anyhow::Result<()> {
         goes_by(&scenario, how, Tally::all_done(TIMES)).with_context(|| how.to_owned())?;
     }
     same("objects that were unreadable", scenario.daemon.counter("object_unreadable")?, 0)
+}
+
+/// Whoever lets himself be traced gives something up. But where the kernel is asked before each act, it never asks for
+/// the tracer again, so there it is the use that counts. Here it is a child's, of the same session, that dies of it.
+#[test]
+fn to_be_traced_counts_where_nobody_asks_for_the_tracer_later() -> anyhow::Result<()> {
+    let _alone = alone();
+    let scenario = Scenario::start(Ground::new()?, &each_shut(ALL))?;
+    if !prevents(&scenario)? {
+        return goes_by(&scenario, "ptrace-me", Tally::all_done(TIMES));
+    }
+    let trace = scenario.ground.trace("ptrace-me")?;
+    let act = Act::use_right("ptrace-me").traced(&trace);
+    agent_ends(&scenario, &act, Tally::all_done(TIMES))?;
+    same("calls that came back", trace.returns()?, 0)?;
+    alerts_tell(&scenario, TIMES, "privilege", "ptrace", "kill").map(drop)
 }
 
 fn goes_by(scenario: &Scenario, how: &str, tally: Tally) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use crate::command;
 use crate::guest;
 use crate::setup::{self, Scope};
 
-/// Where the tables lie, one for each kernel and tier.
+/// Where the tables lie, one for each kernel and tier, and for each way to a tier.
 const RESULTS: &str = "tests/evasion/results";
 
 /// How a table begins.
@@ -106,7 +106,7 @@ fn in_guest(checkout: &Checkout, version: &str, options: &Options) -> Result<Exi
 /// The file that a table belongs in, by its heading: `# Evasion on Linux 6.12, tier prevent`.
 fn file_name(table: &str) -> Option<String> {
     let (kernel, tier) = table.lines().next()?.strip_prefix(HEADING)?.split_once(", tier ")?;
-    Some(format!("{kernel}-{tier}.md"))
+    Some(format!("{kernel}-{}.md", tier.replace(' ', "-")))
 }
 
 #[cfg(test)]
@@ -117,6 +117,8 @@ mod tests {
     fn a_table_says_which_file_it_belongs_in() {
         let name = file_name("# Evasion on Linux 6.12, tier prevent\n\n|…|\n");
         assert_eq!(name.as_deref(), Some("6.12-prevent.md"));
+        let name = file_name("# Evasion on Linux 6.1, tier prevent by fmod_ret\n");
+        assert_eq!(name.as_deref(), Some("6.1-prevent-by-fmod_ret.md"));
         assert_eq!(file_name(""), None);
         assert_eq!(file_name("310 techniques\n"), None);
     }

@@ -42,7 +42,7 @@ impl Report {
     }
 
     fn expect<'a>(&self, judged: &'a Judged) -> &'a Expect {
-        if self.tier == "prevent" { &judged.row.prevent } else { &judged.row.react }
+        if self.tier.starts_with("prevent") { &judged.row.prevent } else { &judged.row.react }
     }
 
     fn compared(&self, judged: &Judged) -> Compared {
@@ -137,9 +137,9 @@ impl Report {
         )
     }
 
-    /// Name of the file for this kernel and tier.
+    /// Name of the file for this kernel and tier: `6.12-prevent-by-fmod_ret.md`.
     pub(crate) fn file_name(&self) -> String {
-        format!("{}-{}.md", self.kernel, self.tier)
+        format!("{}-{}.md", self.kernel, self.tier.replace(' ', "-"))
     }
 
     /// The table as Markdown.

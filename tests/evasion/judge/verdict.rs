@@ -93,10 +93,12 @@ impl Judge {
         Ok(Self { daemon, alerts, read: 0, sessions: BTreeSet::new() })
     }
 
-    /// What this kernel can do, as the daemon says.
+    /// What this kernel can do, as the daemon says: `react`, `prevent`, or `prevent by fmod_ret`.
     pub(crate) fn tier(&self) -> anyhow::Result<String> {
         let status = self.daemon.status()?;
-        Ok(status["tier"].as_str().context("status says the tier")?.to_owned())
+        let tier = status["tier"].as_str().context("status says the tier")?;
+        let rung = status["kernel"]["rung"].as_str().context("status says the rung")?;
+        Ok(if rung == "fmod_ret" { format!("{tier} by {rung}") } else { tier.to_owned() })
     }
 
     /// Lets twin and agent try, in this order.

@@ -103,7 +103,8 @@ fn by_sibling(case: &Case) -> io::Result<()> {
     });
     for _ in 0..TRIES {
         if let Ok(opened) = call(libc::SYS_openat, [HERE, at(&path), 0, 0]) {
-            thread::yield_now();
+            // Long enough for a sibling whose processor is busy with something else just now.
+            thread::sleep(std::time::Duration::from_micros(100));
             call(libc::SYS_close, [opened])?;
         }
     }
